@@ -1,0 +1,140 @@
+"""What one fixed-point agent is: its network, Q formats and learning constants (section 1 of docs/arithmetic.md).
+
+The reference agent, the code generator and the link all read this one description; its identity is what a snapshot, a
+firmware image and a host compare before they work together.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nrl_edge.errors import ConfigurationError
+
+DIFFERENCE_FRAC_BITS = 12
+LOGIT_FRAC_BITS = 12
+PROBABILITY_FRAC_BITS = 16
+ERROR_FRAC_BITS = 14
+
+MAX_INPUTS, MAX_HIDDEN_LAYERS, MAX_HIDDEN_UNITS, MIN_ACTIONS, MAX_ACTIONS = 64, 3, 128, 2, 16
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Q formats of one agent: storage width and the number of fraction bits of each quantity."""
+
+    parameter_bits: int = 16
+    """Bits of a stored weight and of a stored eligibility trace (B): 16, or 8 for the "tiny" formats."""
+    observation_frac_bits: int = 10
+    """Fraction bits of observations and activations (Fx), stored as int16."""
+    weight_frac_bits: int = 12
+    """Fraction bits of weights (Fw)."""
+    trace_frac_bits: int = 5
+    """Fraction bits of eligibility traces (Ft)."""
+    reward_frac_bits: int = 8
+    """Fraction bits of rewards, returns and the reward baseline (Fr)."""
+
+    def __post_init__(self) -> None:
+        if self.parameter_bits not in (8, 16):
+            raise ConfigurationError(f"parameter_bits = {self.parameter_bits}: allowed are 8 and 16")
+        sixteen = self.parameter_bits == 16
+        for name, low, high in (
+            ("observation_frac_bits", 0, 14),
+            ("weight_frac_bits", 2 if sixteen else 0, 15 if sixteen else 7),
+            ("trace_frac_bits", 0, 12 if sixteen else 6),
+            ("reward_frac_bits", 0, 16),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigurationError(
+                    f"{name} = {value}: allowed are {low} to {high} with {self.parameter_bits}-bit parameters"
+                )
+        total = self.observation_frac_bits + self.weight_frac_bits
+        if not LOGIT_FRAC_BITS <= total <= LOGIT_FRAC_BITS + 15:
+            raise ConfigurationError(
+                f"observation_frac_bits + weight_frac_bits = {total}: allowed are {LOGIT_FRAC_BITS} to "
+                f"{LOGIT_FRAC_BITS + 15}, so that logits can be formed without overflow"
+            )
+
+
+@dataclass(frozen=True)
+class AgentConfiguration:
+    """Everything that the arithmetic of one agent depends on. Two agents with equal identities compute the same."""
+
+    inputs: int
+    """Number of observation values, n_0."""
+    hidden: tuple[int, ...]
+    """Units of each hidden layer, n_1..n_L."""
+    actions: int
+    """Number of discrete actions, n_o."""
+    formats: Formats = field(default_factory=Formats)
+    learning_rate_exponent: int = 6
+    """K: the learning rate is 2^-K."""
+    clip_exponent: int | None = 1
+    """C: an update's Euclidean norm (in weight units) is at most 2^-C; None means no clip."""
+    immediate_reward: bool = False
+    """True: learn at every step from its reward. False: learn at the end of each episode from its return."""
+
+    def __post_init__(self) -> None:
+        def check(name: str, value: int, low: int, high: int) -> None:
+            if not low <= value <= high:
+                raise ConfigurationError(f"{name} = {value}: the fixed-point agent takes {low} to {high}")
+
+        check("inputs", self.inputs, 1, MAX_INPUTS)
+        check("hidden layers", len(self.hidden), 1, MAX_HIDDEN_LAYERS)
+        for units in self.hidden:
+            check("hidden units", units, 1, MAX_HIDDEN_UNITS)
+        check("actions", self.actions, MIN_ACTIONS, MAX_ACTIONS)
+        check("learning_rate_exponent", self.learning_rate_exponent, 0, 20)
+        if self.clip_exponent is not None:
+            check("clip_exponent", self.clip_exponent, 0, 8)
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """(n_0, n_1, ..., n_L, n_o)."""
+        return (self.inputs, *self.hidden, self.actions)
+
+    @property
+    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(rows, columns) of each weight matrix: hidden layers in order, then the output layer."""
+        sizes = self.layer_sizes
+        return tuple((sizes[i + 1], sizes[i]) for i in range(len(sizes) - 1))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(rows * columns for rows, columns in self.weight_shapes)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights as they are stored and sent."""
+        return self.parameters * self.formats.parameter_bits // 8
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Bytes of a snapshot (section 9 of docs/arithmetic.md)."""
+        return 72 + self.weight_bytes + 4
+
+    def xavier_limits(self) -> Iterator[int]:
+        """A_l of section 4 for each hidden layer: the limit of its uniform initial weights, in Q weight_frac_bits."""
+        scale = 1 << self.formats.weight_frac_bits
+        for rows, columns in self.weight_shapes[:-1]:
+            yield int(scale * (6.0 / (rows + columns)) ** 0.5 + 0.5)
+
+    @property
+    def description(self) -> str:
+        """The canonical text that the identity is the CRC-32 of."""
+        formats = self.formats
+        return (
+            f"nrl-agent/1 {'-'.join(map(str, self.layer_sizes))} B={formats.parameter_bits}"
+            f" Fx={formats.observation_frac_bits} Fw={formats.weight_frac_bits}"
+            f" Ft={formats.trace_frac_bits} Fr={formats.reward_frac_bits} K={self.learning_rate_exponent}"
+            f" C={'off' if self.clip_exponent is None else self.clip_exponent}"
+            f" reward={'immediate' if self.immediate_reward else 'delayed'}"
+        )
+
+    @property
+    def identity(self) -> int:
+        """CRC-32 of `description`: what firmware, snapshots and hosts compare."""
+        return zlib.crc32(self.description.encode("ascii"))
