@@ -1,4 +1,4 @@
-"""The one interface of a fixed-point agent, wherever it runs: NumPy reference, native library, firmware behind a link."""
+"""The one interface of a fixed-point agent, wherever it runs: NumPy reference, native library, firmware over a link."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Agent(Protocol):
     def step(self, observation: NDArray[np.int16], reward: int, terminated: bool, truncated: bool) -> int:
         """One call of section 5: take the reward of the last action, learn, and choose the next action.
 
-        `observation` has shape (inputs,), int16 in Q observation_frac_bits; `reward` is in Q reward_frac_bits. Returns the
-        action, or EPISODE_ENDED.
+        `observation` has shape (inputs,), int16 in Q observation_frac_bits; `reward` is in Q reward_frac_bits.
+        Returns the action, or EPISODE_ENDED.
         """
         ...
 

@@ -1,7 +1,7 @@
 """The errors that mean "the user, the tools or the device", never a bug of this project.
 
-Each error class has the exit code that the `nrl-edge` command ends with. A message says what failed, the likely cause and
-what to do next, and is shown as it stands, without a traceback.
+Each error class has the exit code that the `nrl-edge` command ends with. A message says what failed, the likely cause
+and what to do next, and is shown as it stands, without a traceback.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Q formats and the integer reference agent: docs/arithmetic.md in Python."""

@@ -1,0 +1,83 @@
+# Two commands do all the set-up on a fresh machine:
+#   make demo   an agent learns CartPole in generated firmware, and proof of what it computed   (needs python3)
+#   make test   every check and test                                                            (installs what tests need)
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_FLAGS ?= -n auto
+# Debian packages that tests use: compilers for the generated C, a browser for the report.
+TEST_PACKAGES := gcc libc6-dev clang chromium
+
+.PHONY: help demo test check fast-test bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '2,3s/^#   //p' Makefile
+	@echo "make check      ruff and mypy"
+	@echo "make fast-test  the tests that take under two minutes together"
+	@echo "make bench      ratios of speed, see docs/benchmarks.md"
+	@echo "make clean      remove $(VENV) and everything that was built"
+
+# $(call apt_install,PACKAGES): installs Debian packages where we may, else names the command and fails.
+define apt_install
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+	    sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+	else \
+	    echo "missing: $(1)"; echo "install with: sudo apt-get install $(1)"; false; \
+	fi
+endef
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "nrl_edge needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 4; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "installing python3-venv ..."; $(call apt_install,python3-venv); }
+	@echo "making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "installing nrl-edge and what it needs ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# Where the machine has no C compiler, PyPI's ziglang is one.
+$(VENV)/.compiler: $(VENV)/.installed
+	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
+	    { echo "no C compiler found; installing ziglang from PyPI ..."; \
+	      $(BIN)/python -m pip install --quiet --disable-pip-version-check 'ziglang>=0.13'; }
+	@touch $@
+
+$(VENV)/.developer: $(VENV)/.installed
+	@echo "installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.compiler
+	@$(BIN)/nrl-edge demo
+
+.PHONY: system-packages
+system-packages:
+	@missing=; for package in $(TEST_PACKAGES); do \
+	    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing$$missing ..."; \
+	    { $(call apt_install,$$missing); } || [ -z "$$NRL_EDGE_REQUIRE_TOOLS" ]; \
+	fi
+
+check: $(VENV)/.developer
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: system-packages check
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+fast-test: $(VENV)/.developer
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not slow"
+
+bench: $(VENV)/.developer $(VENV)/.compiler
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -1,0 +1,393 @@
+"""The integer reference agent in NumPy: docs/arithmetic.md, section by section, and nothing else.
+
+It never calls the generated C. The two were written apart from the same page, so that their agreement means something.
+All arrays are int64; what the firmware holds in 8, 16 or 32 bits is clamped here where the page says so.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_edge.agent import ENTROPY_MODES, EPISODE_ENDED, Counters, EntropySettings
+from nrl_edge.errors import ConfigurationError, RunError
+from nrl_edge.fixedpoint.arithmetic import (
+    BASELINE_RATE,
+    BASELINE_RATE_FRAC_BITS,
+    LEAKY_SLOPE,
+    ROW_LIMIT,
+    IntegerArray,
+    clamp_return,
+    exp_neg,
+    leaky_relu,
+    limit_row,
+    quotient,
+    round_shift,
+    saturate,
+    saturate_scalar,
+    stochastic_shift,
+)
+from nrl_edge.fixedpoint.configuration import (
+    DIFFERENCE_FRAC_BITS,
+    ERROR_FRAC_BITS,
+    LOGIT_FRAC_BITS,
+    PROBABILITY_FRAC_BITS,
+    AgentConfiguration,
+)
+from nrl_edge.fixedpoint.entropy import SeededSource, open_source
+
+SNAPSHOT_HEADER = struct.Struct("<4sHHIIIi6IB3x4II")
+SNAPSHOT_MAGIC, SNAPSHOT_VERSION = b"NRLS", 1
+_UINT32_MAX = (1 << 32) - 1
+_UNIT_DIFFERENCE = 1 << DIFFERENCE_FRAC_BITS
+_LEAKY_UNIT_DIFFERENCE = 2 * LEAKY_SLOPE
+_ONE_Q16 = 1 << PROBABILITY_FRAC_BITS
+
+
+class ReferenceAgent:
+    """The agent of docs/arithmetic.md in NumPy integers. Implements `nrl_edge.agent.Agent`.
+
+    `weights` and `traces` are lists of int64 arrays of shape (n_l, n_(l-1)), hidden layers in order, then the output
+    layer. Raises ConfigurationError where the entropy source cannot provide the initial weights.
+    """
+
+    def __init__(self, configuration: AgentConfiguration, entropy: EntropySettings) -> None:
+        self._configuration = configuration
+        self._entropy = open_source(entropy)
+        self._counters = dict.fromkeys(Counters().as_dict(), 0)
+        self.episodes = 0
+        self.steps = 0
+        self.episode_open = False
+        self.episode_return = 0
+        self.return_baseline = 0
+        self.baseline_is_set = False
+        self.weights = self._initial_weights()
+        self.traces = [np.zeros(shape, np.int64) for shape in configuration.weight_shapes]
+
+    @property
+    def configuration(self) -> AgentConfiguration:
+        """What this agent is."""
+        return self._configuration
+
+    def counters(self) -> Counters:
+        """Saturation and failure counters (section 8)."""
+        return Counters(**self._counters)
+
+    # Section 4: initial weights
+
+    def _initial_weights(self) -> list[IntegerArray]:
+        weights = []
+        bits = self._configuration.formats.parameter_bits
+        hidden_shapes = self._configuration.weight_shapes[:-1]
+        for (rows, columns), limit in zip(hidden_shapes, self._configuration.xavier_limits(), strict=True):
+            matrix = np.empty((rows, columns), np.int64)
+            for i in range(rows):
+                drawn = self._entropy.draw(2 * columns)
+                if drawn is None:
+                    raise ConfigurationError(
+                        "the entropy source ended before the initial weights were drawn; give a longer recording"
+                    )
+                uniform = np.frombuffer(drawn, "<i2").astype(np.int64)
+                matrix[i], _ = limit_row(saturate(round_shift(uniform * limit, 15), bits))
+            weights.append(matrix)
+        weights.append(np.zeros(self._configuration.weight_shapes[-1], np.int64))
+        return weights
+
+    # Section 5: one call
+
+    def step(self, observation: NDArray[np.int16], reward: int, terminated: bool, truncated: bool) -> int:
+        """Take the reward of the last action, learn, and choose the next action; see `Agent.step`."""
+        if observation.shape != (self._configuration.inputs,) or observation.dtype != np.int16:
+            raise ConfigurationError(
+                f"observation of shape {observation.shape} and type {observation.dtype}: "
+                f"this agent takes shape ({self._configuration.inputs},) and type int16"
+            )
+        immediate = self._configuration.immediate_reward
+        ended = terminated or truncated
+        if ended and not self.episode_open:
+            raise RunError("an episode was ended before it began: the first step of an episode cannot be its last")
+        reward = clamp_return(reward)
+        if self.episode_open:
+            self.episode_return = clamp_return(self.episode_return + reward)
+            if immediate:
+                self._update_from_reward(reward)
+        if ended:
+            if not immediate:
+                self._update_from_return()
+            self.episode_open = False
+            self.episodes = (self.episodes + 1) & _UINT32_MAX
+            return EPISODE_ENDED
+        if not self.episode_open:
+            self.episode_open = True
+            self.episode_return = 0
+            if immediate:
+                self.return_baseline = 0
+        return self._act(observation.astype(np.int64))
+
+    # Section 6: acting and tracing
+
+    def _act(self, observation: IntegerArray) -> int:
+        formats = self._configuration.formats
+        self.steps = (self.steps + 1) & _UINT32_MAX
+        self._count("observation", int(np.count_nonzero((observation == 32767) | (observation == -32768))))
+
+        signs, action_number, rounding = self._draw_step()
+
+        activations, positives = [observation], []
+        for matrix in self.weights[:-1]:
+            pre_activation = self._saturate16(
+                "pre_activation", round_shift(matrix @ activations[-1], formats.weight_frac_bits)
+            )
+            positives.append(pre_activation >= 0)
+            activations.append(leaky_relu(pre_activation, positives[-1]))
+
+        logit_shift = formats.observation_frac_bits + formats.weight_frac_bits - LOGIT_FRAC_BITS
+        logits = [int(v) for v in round_shift(self.weights[-1] @ activations[-1], logit_shift)]
+        if action_number is None:
+            return logits.index(max(logits))
+        policy = self._softmax(logits)
+        action = self._sample(policy, action_number)
+
+        difference = self._difference(signs, positives, policy, action)
+        self._trace(signs, activations, policy, action, difference, rounding)
+        return action
+
+    def _draw_step(self) -> tuple[list[IntegerArray], int | None, list[IntegerArray]]:
+        """Signs (+1, -1) a hidden layer, the action's 16-bit number (None: no entropy), rounding bytes a layer."""
+        sign_bytes = [(units + 7) // 8 for units in self._configuration.hidden]
+        tiny = self._configuration.formats.parameter_bits == 8
+        rounding_bytes = [columns for _, columns in self._configuration.weight_shapes] if tiny else []
+        drawn = self._entropy.draw(sum(sign_bytes) + 2 + sum(rounding_bytes))
+        if drawn is None:
+            self._count("entropy", 1)
+            return [], None, []
+        block = np.frombuffer(drawn, np.uint8)
+        signs, position = [], 0
+        for units, length in zip(self._configuration.hidden, sign_bytes, strict=True):
+            bits = np.unpackbits(block[position : position + length], bitorder="little", count=units)
+            signs.append(2 * bits.astype(np.int64) - 1)
+            position += length
+        action_number = int(block[position]) | int(block[position + 1]) << 8
+        position += 2
+        rounding = []
+        for length in rounding_bytes:
+            rounding.append(block[position : position + length].astype(np.int64))
+            position += length
+        return signs, action_number, rounding
+
+    @staticmethod
+    def _softmax(logits: list[int]) -> list[int]:
+        largest = max(logits)
+        exponentials = [exp_neg(largest - logit) for logit in logits]
+        reciprocal = (1 << 31) // sum(exponentials)
+        return [(value * reciprocal) >> 15 for value in exponentials]
+
+    @staticmethod
+    def _sample(policy: list[int], number: int) -> int:
+        cumulative = 0
+        for action, probability in enumerate(policy[:-1]):
+            cumulative += probability
+            if number < cumulative:
+                return action
+        return len(policy) - 1
+
+    def _difference(
+        self, signs: list[IntegerArray], positives: list[NDArray[np.bool_]], policy: list[int], action: int
+    ) -> int:
+        """d of section 6: how much more likely the noise makes the action, Q12 in units of the noise."""
+        shift = self._configuration.formats.weight_frac_bits
+        activity = signs[0] * np.where(positives[0], _UNIT_DIFFERENCE, _LEAKY_UNIT_DIFFERENCE)
+        for layer in range(1, len(signs)):
+            pre_activation = round_shift(self.weights[layer] @ activity, shift) + signs[layer] * _UNIT_DIFFERENCE
+            activity = leaky_relu(self._saturate16("difference", pre_activation), positives[layer])
+        logits = self._saturate16("difference", round_shift(self.weights[-1] @ activity, shift))
+        mean = round_shift(
+            sum(p * int(change) for p, change in zip(policy, logits, strict=True)), PROBABILITY_FRAC_BITS
+        )
+        unclamped = int(logits[action]) - mean
+        difference = saturate_scalar(unclamped, 16)
+        self._count("difference", int(difference != unclamped))
+        return difference
+
+    def _trace(
+        self,
+        signs: list[IntegerArray],
+        activations: list[IntegerArray],
+        policy: list[int],
+        action: int,
+        difference: int,
+        rounding: list[IntegerArray],
+    ) -> None:
+        formats = self._configuration.formats
+        to_trace = formats.observation_frac_bits - formats.trace_frac_bits
+
+        def shift(value: IntegerArray, bits: int, layer: int) -> IntegerArray:
+            return stochastic_shift(value, bits, rounding[layer]) if rounding else round_shift(value, bits)
+
+        for layer, sign in enumerate(signs):
+            grown = shift(difference * activations[layer], DIFFERENCE_FRAC_BITS + to_trace, layer)
+            step = self._saturate_parameter("trace", grown)
+            self.traces[layer] = self._saturate_parameter("trace", self.traces[layer] + sign[:, None] * step[None, :])
+
+        for k, probability in enumerate(policy):
+            error = round_shift((_ONE_Q16 if k == action else 0) - probability, PROBABILITY_FRAC_BITS - ERROR_FRAC_BITS)
+            grown = shift(error * activations[-1], ERROR_FRAC_BITS + to_trace, len(signs))
+            self.traces[-1][k] = self._saturate_parameter("trace", self.traces[-1][k] + grown)
+
+    # Section 7: update
+
+    def _update_from_return(self) -> None:
+        if not self.baseline_is_set:
+            self.return_baseline = self.episode_return
+            self.baseline_is_set = True
+        error = self.episode_return - self.return_baseline
+        self._update(error, abs(self.episode_return) or abs(self.return_baseline))
+
+    def _update_from_reward(self, reward: int) -> None:
+        self._update(reward - self.return_baseline, 1 << self._configuration.formats.reward_frac_bits)
+
+    def _update(self, error: int, divisor: int) -> None:
+        """Learn from the reward prediction error `error / divisor`, clear the traces, let the baseline follow."""
+        mantissa, shift = self._step_size(abs(error), divisor)
+        self._change_weights(mantissa if error > 0 else -mantissa, shift)
+        for trace in self.traces:
+            trace.fill(0)
+        self.return_baseline += round_shift(BASELINE_RATE * error, BASELINE_RATE_FRAC_BITS)
+
+    def _step_size(self, error: int, divisor: int) -> tuple[int, int]:
+        """(m, n) of section 7: a weight changes by m * E / 2^n, in units of its last bit. (0, 0) means no change."""
+        configuration, formats = self._configuration, self._configuration.formats
+        squares = sum(int(np.square(trace).sum()) for trace in self.traces)
+        if error == 0 or divisor == 0 or squares == 0:
+            return 0, 0
+        mantissa, exponent = quotient(error, divisor)
+        exponent -= configuration.learning_rate_exponent
+        if configuration.clip_exponent is not None:
+            half = (squares.bit_length() - 31) // 2
+            narrowed = squares >> (2 * half) if half >= 0 else squares << (-2 * half)
+            limit_mantissa, limit_exponent = quotient(1, math.isqrt(narrowed))
+            limit_exponent += formats.trace_frac_bits - half - configuration.clip_exponent
+            if (limit_exponent, limit_mantissa) < (exponent, mantissa):
+                mantissa, exponent = limit_mantissa, limit_exponent
+        shift = -(exponent + formats.weight_frac_bits - formats.trace_frac_bits)
+        if shift < 0:
+            return 32767, 0
+        if shift > 39:
+            return 0, 0
+        return mantissa, shift
+
+    def _change_weights(self, mantissa: int, shift: int) -> None:
+        for matrix, trace in zip(self.weights, self.traces, strict=True):
+            for i in range(matrix.shape[0]):
+                drawn = self._entropy.draw(matrix.shape[1])
+                if drawn is None:
+                    self._count("entropy", 1)
+                    return
+                if mantissa == 0:
+                    continue
+                random_bytes = np.frombuffer(drawn, np.uint8).astype(np.int64)
+                change = stochastic_shift(mantissa * trace[i], shift, random_bytes)
+                row = self._saturate_parameter("weight", matrix[i] + change)
+                matrix[i], rounds = limit_row(row)
+                self._count("weight", rounds)
+
+    # Section 8: counting
+
+    def _count(self, name: str, number: int) -> None:
+        if number:
+            self._counters[name] = min(self._counters[name] + number, _UINT32_MAX)
+
+    def _saturate16(self, counter: str, value: IntegerArray) -> IntegerArray:
+        clamped = saturate(value, 16)
+        self._count(counter, int(np.count_nonzero(clamped != value)))
+        return clamped
+
+    def _saturate_parameter(self, counter: str, value: IntegerArray) -> IntegerArray:
+        clamped = saturate(value, self._configuration.formats.parameter_bits)
+        self._count(counter, int(np.count_nonzero(clamped != value)))
+        return clamped
+
+    # Section 9: snapshot
+
+    def _weight_bytes(self) -> bytes:
+        stored = "<i2" if self._configuration.formats.parameter_bits == 16 else "<i1"
+        return b"".join(matrix.astype(stored).tobytes() for matrix in self.weights)
+
+    def weights_crc32(self) -> int:
+        """CRC-32 (zlib) of the weight bytes."""
+        return zlib.crc32(self._weight_bytes())
+
+    def snapshot(self) -> bytes:
+        """The state between episodes. Raises RunError while an episode is open."""
+        if self.episode_open:
+            raise RunError("a snapshot is taken between episodes, and an episode is open: finish it first")
+        state = self._entropy.state if isinstance(self._entropy, SeededSource) else (0, 0, 0, 0)
+        body = (
+            SNAPSHOT_HEADER.pack(
+                SNAPSHOT_MAGIC,
+                SNAPSHOT_VERSION,
+                int(self.baseline_is_set),
+                self._configuration.identity,
+                self.episodes,
+                self.steps,
+                self.return_baseline,
+                *self._counters.values(),
+                ENTROPY_MODES.index(self._entropy.mode),
+                *state,
+                self._entropy.bytes_drawn,
+            )
+            + self._weight_bytes()
+        )
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take a snapshot back. Raises ConfigurationError, changing nothing, where it is damaged or another agent's."""
+        fields, weights = _parse_snapshot(self._configuration, snapshot)
+        (_, _, flags, _, self.episodes, self.steps, self.return_baseline, *rest) = fields
+        counts, mode, state, bytes_drawn = rest[:6], rest[6], rest[7:11], rest[11]
+        self._counters = dict(zip(self._counters, counts, strict=True))
+        self.baseline_is_set = bool(flags & 1)
+        self.episode_open = False
+        self.episode_return = 0
+        self.weights = weights
+        for trace in self.traces:
+            trace.fill(0)
+        if ENTROPY_MODES[mode] == self._entropy.mode:
+            self._entropy.bytes_drawn = bytes_drawn
+            if isinstance(self._entropy, SeededSource):
+                self._entropy.state = (state[0], state[1], state[2], state[3])
+
+
+def _parse_snapshot(configuration: AgentConfiguration, snapshot: bytes) -> tuple[tuple[int, ...], list[IntegerArray]]:
+    """Check every field that section 9 names. Returns the header's fields and the weight matrices."""
+
+    def refuse(reason: str) -> ConfigurationError:
+        return ConfigurationError(f"this snapshot cannot be restored: {reason}")
+
+    if snapshot[:4] != SNAPSHOT_MAGIC:
+        raise refuse("it does not begin with NRLS")
+    if len(snapshot) != configuration.snapshot_bytes:
+        raise refuse(f"it has {len(snapshot)} bytes, this agent's has {configuration.snapshot_bytes}")
+    fields = SNAPSHOT_HEADER.unpack_from(snapshot)
+    if fields[1] != SNAPSHOT_VERSION:
+        raise refuse(f"its layout version is {fields[1]}, this program reads {SNAPSHOT_VERSION}")
+    if fields[3] != configuration.identity:
+        raise refuse(f"it belongs to agent {fields[3]:08x}, this agent is {configuration.identity:08x}")
+    if zlib.crc32(snapshot[:-4]) != int.from_bytes(snapshot[-4:], "little"):
+        raise refuse("its CRC is wrong: it was damaged or cut short")
+    if fields[13] >= len(ENTROPY_MODES):
+        raise refuse(f"its entropy mode {fields[13]} is unknown")
+    stored = "<i2" if configuration.formats.parameter_bits == 16 else "<i1"
+    flat = np.frombuffer(snapshot[SNAPSHOT_HEADER.size : -4], stored).astype(np.int64)
+    weights, position = [], 0
+    for rows, columns in configuration.weight_shapes:
+        matrix = flat[position : position + rows * columns].reshape(rows, columns).copy()
+        if int(np.abs(matrix).sum(axis=1).max()) > ROW_LIMIT:
+            raise refuse("a row of its weights is beyond the row limit")
+        weights.append(matrix)
+        position += rows * columns
+    return fields, weights
