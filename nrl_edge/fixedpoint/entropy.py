@@ -6,6 +6,7 @@ A source hands out bytes in draws; it returns None, and takes nothing, where it 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Protocol
 
 from nrl_edge.agent import EntropyMode, EntropySettings
@@ -22,6 +23,10 @@ class EntropySource(Protocol):
 
     def draw(self, length: int) -> bytes | None:
         """The next `length` bytes, or None where they cannot all be had."""
+        ...
+
+    def resume(self, bytes_drawn: int, state: Sequence[int]) -> None:
+        """Go on from where a source of the same mode was, as a snapshot says; a raw source cannot and does not."""
         ...
 
 
@@ -64,6 +69,11 @@ class SeededSource:
         words = -(-length // 4)
         return b"".join(self._next_word().to_bytes(4, "little") for _ in range(words))[:length]
 
+    def resume(self, bytes_drawn: int, state: Sequence[int]) -> None:
+        """Take the generator's state back."""
+        self.bytes_drawn = bytes_drawn
+        self.state = (state[0], state[1], state[2], state[3])
+
 
 class RawSource:
     """The operating system's generator, in the place of a board's hardware generator."""
@@ -77,6 +87,9 @@ class RawSource:
         """`length` fresh bytes."""
         self.bytes_drawn = (self.bytes_drawn + length) & _MASK32
         return os.urandom(length)
+
+    def resume(self, bytes_drawn: int, state: Sequence[int]) -> None:
+        """Nothing: what a hardware generator gave does not come again."""
 
 
 class ReplaySource:
@@ -96,6 +109,10 @@ class ReplaySource:
         drawn = self._recording[self.bytes_drawn : end]
         self.bytes_drawn = end
         return drawn
+
+    def resume(self, bytes_drawn: int, state: Sequence[int]) -> None:
+        """Go to the byte after those that had been drawn."""
+        self.bytes_drawn = bytes_drawn
 
 
 def open_source(settings: EntropySettings) -> SeededSource | RawSource | ReplaySource:

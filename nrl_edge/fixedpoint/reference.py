@@ -19,6 +19,7 @@ from nrl_edge.fixedpoint.arithmetic import (
     BASELINE_RATE,
     BASELINE_RATE_FRAC_BITS,
     LEAKY_SLOPE,
+    RETURN_LIMIT,
     ROW_LIMIT,
     IntegerArray,
     clamp_return,
@@ -119,7 +120,7 @@ class ReferenceAgent:
             if not immediate:
                 self._update_from_return()
             self.episode_open = False
-            self.episodes = (self.episodes + 1) & _UINT32_MAX
+            self.episodes = min(self.episodes + 1, _UINT32_MAX)
             return EPISODE_ENDED
         if not self.episode_open:
             self.episode_open = True
@@ -132,7 +133,7 @@ class ReferenceAgent:
 
     def _act(self, observation: IntegerArray) -> int:
         formats = self._configuration.formats
-        self.steps = (self.steps + 1) & _UINT32_MAX
+        self.steps = min(self.steps + 1, _UINT32_MAX)
         self._count("observation", int(np.count_nonzero((observation == 32767) | (observation == -32768))))
 
         signs, action_number, rounding = self._draw_step()
@@ -356,10 +357,8 @@ class ReferenceAgent:
         self.weights = weights
         for trace in self.traces:
             trace.fill(0)
-        if ENTROPY_MODES[mode] == self._entropy.mode:
-            self._entropy.bytes_drawn = bytes_drawn
-            if isinstance(self._entropy, SeededSource):
-                self._entropy.state = (state[0], state[1], state[2], state[3])
+        if mode == ENTROPY_MODES.index(self._entropy.mode):
+            self._entropy.resume(bytes_drawn, state)
 
 
 def _parse_snapshot(configuration: AgentConfiguration, snapshot: bytes) -> tuple[tuple[int, ...], list[IntegerArray]]:
@@ -379,8 +378,8 @@ def _parse_snapshot(configuration: AgentConfiguration, snapshot: bytes) -> tuple
         raise refuse(f"it belongs to agent {fields[3]:08x}, this agent is {configuration.identity:08x}")
     if zlib.crc32(snapshot[:-4]) != int.from_bytes(snapshot[-4:], "little"):
         raise refuse("its CRC is wrong: it was damaged or cut short")
-    if fields[13] >= len(ENTROPY_MODES):
-        raise refuse(f"its entropy mode {fields[13]} is unknown")
+    if abs(fields[6]) > RETURN_LIMIT:
+        raise refuse(f"its return baseline {fields[6]} is beyond every return")
     stored = "<i2" if configuration.formats.parameter_bits == 16 else "<i1"
     flat = np.frombuffer(snapshot[SNAPSHOT_HEADER.size : -4], stored).astype(np.int64)
     weights, position = [], 0

@@ -1,0 +1,23 @@
+"""Tasks: gymnasium environments, their observation scaling, quantisation, and many episodes side by side."""
+
+from nrl_edge.tasks.batched import BatchedTask, GymnasiumBatch, make_batched_task
+from nrl_edge.tasks.defaults import NEUTRAL_DEFAULTS, TASK_DEFAULTS, TaskDefaults, task_defaults
+from nrl_edge.tasks.quantise import ObservationQuantiser, quantise_reward
+from nrl_edge.tasks.seeding import episode_seed
+from nrl_edge.tasks.task import Task, TaskSettings, make_task
+
+__all__ = [
+    "NEUTRAL_DEFAULTS",
+    "TASK_DEFAULTS",
+    "BatchedTask",
+    "GymnasiumBatch",
+    "ObservationQuantiser",
+    "Task",
+    "TaskDefaults",
+    "TaskSettings",
+    "episode_seed",
+    "make_batched_task",
+    "make_task",
+    "quantise_reward",
+    "task_defaults",
+]

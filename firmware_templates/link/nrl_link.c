@@ -1,0 +1,497 @@
+/*
+ * nrl_link.c: executes a host's requests, each exactly once.
+ */
+#include "nrl_link.h"
+
+#include "nrl_port.h"
+
+/* Bytes taken from the port at once: on the stack, so that it costs no static memory. */
+#define NRL_READ_CHUNK 64u
+
+/* Bytes of payload that the reply buffer has room for. */
+#define NRL_REPLY_ROOM (NRL_LARGEST_FRAME - NRL_FRAME_BYTES(0u))
+
+/* What a request is answered with: the payload is already in the reply buffer. */
+typedef struct {
+    uint8_t type;
+    size_t length;
+} nrl_answer_t;
+
+NRL_STATIC_ASSERT(counters_match, sizeof(((nrl_status_reply_t *)0)->counters) == sizeof(struct nrl_counters));
+NRL_STATIC_ASSERT(actions_fit, NRL_ACTIONS < NRL_ACTION_EPISODE_ENDED);
+
+static const uint8_t nrl_link_layer_sizes[] = NRL_LAYER_SIZES;
+static const uint8_t nrl_link_build_id[] = NRL_BUILD_ID;
+static const char nrl_link_board_name[] = NRL_BOARD_NAME;
+
+NRL_STATIC_ASSERT(layer_sizes_fit, sizeof(nrl_link_layer_sizes) <= sizeof(((nrl_hello_reply_t *)0)->layer_sizes));
+NRL_STATIC_ASSERT(build_id_fits, sizeof(nrl_link_build_id) == sizeof(((nrl_hello_reply_t *)0)->build_id));
+NRL_STATIC_ASSERT(board_name_fits, sizeof(nrl_link_board_name) - 1 <= sizeof(((nrl_hello_reply_t *)0)->board));
+
+/* ---- answers ---- */
+
+static uint8_t *nrl_link_reply_payload(nrl_link_t *link)
+{
+    return nrl_frame_payload(link->reply);
+}
+
+static nrl_answer_t nrl_link_answer(nrl_message_id_t type, size_t length)
+{
+    nrl_answer_t result;
+    result.type = (uint8_t)type;
+    result.length = length;
+    return result;
+}
+
+static nrl_answer_t nrl_link_refuse(nrl_link_t *link, uint8_t request, nrl_link_error_t code, uint32_t detail)
+{
+    nrl_error_t error;
+    error.code = (uint8_t)code;
+    error.request = request;
+    error.detail = detail;
+    return nrl_link_answer(NRL_MESSAGE_ERROR, nrl_pack_error(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &error));
+}
+
+static nrl_answer_t nrl_link_refuse_length(nrl_link_t *link, uint8_t request, size_t length)
+{
+    return nrl_link_refuse(link, request, NRL_LINK_ERROR_WRONG_LENGTH, (uint32_t)length);
+}
+
+/* The agent's status codes in the words of the link. */
+static nrl_answer_t nrl_link_refuse_status(nrl_link_t *link, uint8_t request, int status)
+{
+    switch (status) {
+    case NRL_ERROR_NO_EPISODE:
+        return nrl_link_refuse(link, request, NRL_LINK_ERROR_NO_EPISODE, 0);
+    case NRL_ERROR_EPISODE_OPEN:
+        return nrl_link_refuse(link, request, NRL_LINK_ERROR_EPISODE_OPEN, 0);
+    case NRL_ERROR_ENTROPY:
+        return nrl_link_refuse(link, request, NRL_LINK_ERROR_ENTROPY, nrl_port_entropy_health());
+    case NRL_ERROR_SNAPSHOT:
+        return nrl_link_refuse(link, request, NRL_LINK_ERROR_SNAPSHOT_REFUSED, 0);
+    default:
+        return nrl_link_refuse(link, request, NRL_LINK_ERROR_INTERNAL, (uint32_t)status);
+    }
+}
+
+/* ---- requests ---- */
+
+static uint8_t nrl_link_agent_state(const nrl_link_t *link)
+{
+    if (!link->agent_ready) {
+        return NRL_AGENT_NOT_READY;
+    }
+    return link->agent->episode_open ? NRL_AGENT_EPISODE_OPEN : NRL_AGENT_READY;
+}
+
+static void nrl_link_copy_counters(uint32_t *values, const struct nrl_counters *counters)
+{
+    values[0] = counters->observation;
+    values[1] = counters->pre_activation;
+    values[2] = counters->difference;
+    values[3] = counters->trace;
+    values[4] = counters->weight;
+    values[5] = counters->entropy;
+}
+
+static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_hello_t hello;
+    nrl_hello_reply_t reply;
+
+    /* The host compares versions and says what is wrong; it needs this reply to do so, whatever it sent. */
+    if (!nrl_unpack_hello(payload, length, &hello)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_HELLO, length);
+    }
+    reply.protocol_min = NRL_PROTOCOL_MIN;
+    reply.protocol_max = NRL_PROTOCOL_MAX;
+    reply.table_hash = NRL_TABLE_HASH;
+    for (size_t i = 0; i < sizeof(reply.build_id); ++i) {
+        reply.build_id[i] = nrl_link_build_id[i];
+    }
+    for (size_t i = 0; i < sizeof(reply.board); ++i) {
+        reply.board[i] = '\0';
+    }
+    for (size_t i = 0; i < sizeof(nrl_link_board_name) - 1; ++i) {
+        reply.board[i] = nrl_link_board_name[i];
+    }
+    reply.agent_identity = NRL_AGENT_IDENTITY;
+    reply.layers = (uint8_t)sizeof(nrl_link_layer_sizes);
+    for (size_t i = 0; i < sizeof(reply.layer_sizes); ++i) {
+        reply.layer_sizes[i] = 0;
+    }
+    for (size_t i = 0; i < sizeof(nrl_link_layer_sizes); ++i) {
+        reply.layer_sizes[i] = nrl_link_layer_sizes[i];
+    }
+    reply.parameter_bits = NRL_PARAMETER_BITS;
+    reply.observation_frac_bits = NRL_OBSERVATION_FRAC_BITS;
+    reply.weight_frac_bits = NRL_WEIGHT_FRAC_BITS;
+    reply.trace_frac_bits = NRL_TRACE_FRAC_BITS;
+    reply.reward_frac_bits = NRL_REWARD_FRAC_BITS;
+    reply.learning_rate_exponent = NRL_LEARNING_RATE_EXPONENT;
+    reply.clip_exponent = (uint8_t)(NRL_CLIP_EXPONENT & 0xFF);
+    reply.immediate_reward = NRL_IMMEDIATE_REWARD;
+    reply.agent_state = nrl_link_agent_state(link);
+    reply.entropy_mode = (uint8_t)link->entropy->mode;
+    reply.entropy_health = nrl_port_entropy_health();
+    reply.largest_frame = (uint16_t)NRL_LARGEST_FRAME;
+    reply.episodes = link->agent->episodes;
+    reply.steps = link->agent->steps;
+    return nrl_link_answer(NRL_MESSAGE_HELLO_REPLY,
+                           nrl_pack_hello_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_ready(nrl_link_t *link)
+{
+    nrl_ready_t reply;
+    reply.weights_crc32 = nrl_agent_weights_crc32(link->agent);
+    reply.episodes = link->agent->episodes;
+    reply.steps = link->agent->steps;
+    return nrl_link_answer(NRL_MESSAGE_READY, nrl_pack_ready(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_begin_t begin;
+    int status;
+
+    if (!nrl_unpack_begin(payload, length, &begin)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_BEGIN, length);
+    }
+    if (begin.entropy_mode == NRL_ENTROPY_SEEDED) {
+        if ((begin.seed_state[0] | begin.seed_state[1] | begin.seed_state[2] | begin.seed_state[3]) == 0) {
+            /* The one state that xoshiro128++ never leaves. */
+            return nrl_link_refuse(link, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_BAD_VALUE, 0);
+        }
+        nrl_entropy_seed(link->entropy, begin.seed_state);
+    } else if (begin.entropy_mode == NRL_ENTROPY_RAW) {
+        nrl_entropy_use(link->entropy, NRL_ENTROPY_RAW, nrl_port_entropy_read, NULL);
+    } else {
+        return nrl_link_refuse(link, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_MODE_UNAVAILABLE, begin.entropy_mode);
+    }
+    status = nrl_agent_init(link->agent, link->entropy);
+    link->agent_ready = status == NRL_OK;
+    return link->agent_ready ? nrl_link_answer_ready(link) : nrl_link_refuse_status(link, NRL_MESSAGE_BEGIN, status);
+}
+
+static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_step_t step;
+    nrl_action_t reply;
+    uint32_t entropy_failures = link->agent->counters.entropy;
+    int result;
+
+    if (!nrl_unpack_step(payload, length, &step)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_STEP, length);
+    }
+    if ((step.flags & ~(NRL_STEP_TERMINATED | NRL_STEP_TRUNCATED)) != 0) {
+        return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_BAD_VALUE, step.flags);
+    }
+    result = nrl_agent_step(link->agent, step.observation, step.reward, (step.flags & NRL_STEP_TERMINATED) != 0,
+                            (step.flags & NRL_STEP_TRUNCATED) != 0);
+    if (result == NRL_EPISODE_ENDED) {
+        reply.action = NRL_ACTION_EPISODE_ENDED;
+        link->telemetry_due = true;
+    } else if (result == NRL_ERROR_SNAPSHOT) {
+        return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_RESTORE_OPEN, 0);
+    } else if (result < 0) {
+        return nrl_link_refuse_status(link, NRL_MESSAGE_STEP, result);
+    } else {
+        reply.action = (uint8_t)result;
+    }
+    reply.status = link->agent->counters.entropy != entropy_failures ? NRL_ACTION_ENTROPY_FAILED : 0;
+    return nrl_link_answer(NRL_MESSAGE_ACTION, nrl_pack_action(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_status(nrl_link_t *link)
+{
+    nrl_status_reply_t reply;
+    reply.agent_state = nrl_link_agent_state(link);
+    reply.baseline_is_set = link->agent->baseline_is_set ? 1 : 0;
+    reply.entropy_mode = (uint8_t)link->entropy->mode;
+    reply.entropy_health = nrl_port_entropy_health();
+    reply.episodes = link->agent->episodes;
+    reply.steps = link->agent->steps;
+    reply.return_baseline = link->agent->return_baseline;
+    reply.episode_return = link->agent->episode_return;
+    reply.episode_steps = link->agent->episode_steps;
+    nrl_link_copy_counters(reply.counters, &link->agent->counters);
+    reply.bytes_drawn = link->entropy->bytes_drawn;
+    reply.weights_crc32 = nrl_agent_weights_crc32(link->agent);
+    return nrl_link_answer(NRL_MESSAGE_STATUS_REPLY,
+                           nrl_pack_status_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_snapshot_read(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_snapshot_read_t request;
+    nrl_snapshot_data_t reply;
+    uint8_t *data = nrl_link_reply_payload(link) + NRL_SNAPSHOT_DATA_BYTES;
+    int status;
+
+    if (!nrl_unpack_snapshot_read(payload, length, &request)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_SNAPSHOT_READ, length);
+    }
+    if (request.length > NRL_SNAPSHOT_DATA_DATA_MAXIMUM) {
+        return nrl_link_refuse(link, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_BAD_VALUE, request.length);
+    }
+    /* The agent writes straight into the reply; packing then finds the bytes where they belong. */
+    status = nrl_agent_snapshot_read(link->agent, request.offset, data, request.length);
+    if (status == NRL_ERROR_RANGE) {
+        return nrl_link_refuse(link, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_SNAPSHOT_RANGE, request.offset);
+    }
+    if (status == NRL_ERROR_SNAPSHOT) {
+        return nrl_link_refuse(link, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_RESTORE_OPEN, 0);
+    }
+    if (status != NRL_OK) {
+        return nrl_link_refuse_status(link, NRL_MESSAGE_SNAPSHOT_READ, status);
+    }
+    reply.offset = request.offset;
+    reply.data = data;
+    reply.data_length = request.length;
+    return nrl_link_answer(NRL_MESSAGE_SNAPSHOT_DATA,
+                           nrl_pack_snapshot_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_restore_begin(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_restore_begin_t request;
+    int status;
+
+    if (!nrl_unpack_restore_begin(payload, length, &request)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_RESTORE_BEGIN, length);
+    }
+    if (request.length != NRL_SNAPSHOT_BYTES) {
+        return nrl_link_refuse(link, NRL_MESSAGE_RESTORE_BEGIN, NRL_LINK_ERROR_SNAPSHOT_REFUSED, request.length);
+    }
+    status = nrl_agent_restore_begin(link->agent);
+    if (status != NRL_OK) {
+        return nrl_link_refuse_status(link, NRL_MESSAGE_RESTORE_BEGIN, status);
+    }
+    return nrl_link_answer(NRL_MESSAGE_DONE, 0);
+}
+
+static nrl_answer_t nrl_link_answer_restore_write(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_restore_write_t request;
+    int status;
+
+    if (!nrl_unpack_restore_write(payload, length, &request)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_RESTORE_WRITE, length);
+    }
+    status = nrl_agent_restore_write(link->agent, request.offset, request.data, (uint32_t)request.data_length);
+    if (status == NRL_ERROR_RANGE) {
+        return nrl_link_refuse(link, NRL_MESSAGE_RESTORE_WRITE, NRL_LINK_ERROR_SNAPSHOT_RANGE, request.offset);
+    }
+    if (status != NRL_OK) {
+        return nrl_link_refuse_status(link, NRL_MESSAGE_RESTORE_WRITE, status);
+    }
+    return nrl_link_answer(NRL_MESSAGE_DONE, 0);
+}
+
+static nrl_answer_t nrl_link_answer_restore_commit(nrl_link_t *link)
+{
+    int status = nrl_agent_restore_commit(link->agent);
+    if (status != NRL_OK) {
+        return nrl_link_refuse_status(link, NRL_MESSAGE_RESTORE_COMMIT, status);
+    }
+    link->agent_ready = true;
+    return nrl_link_answer_ready(link);
+}
+
+static nrl_answer_t nrl_link_answer_link_status(nrl_link_t *link)
+{
+    return nrl_link_answer(NRL_MESSAGE_LINK_STATUS_REPLY,
+                           nrl_pack_link_status_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &link->counters));
+}
+
+static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8_t *payload, size_t length)
+{
+    bool needs_weights = type == NRL_MESSAGE_STEP || type == NRL_MESSAGE_SNAPSHOT_READ;
+    bool has_no_payload =
+        type == NRL_MESSAGE_STATUS || type == NRL_MESSAGE_LINK_STATUS || type == NRL_MESSAGE_RESTORE_COMMIT;
+
+    if (needs_weights && !link->agent_ready) {
+        return nrl_link_refuse(link, type, NRL_LINK_ERROR_NOT_READY, 0);
+    }
+    if (has_no_payload && length != 0) {
+        return nrl_link_refuse_length(link, type, length);
+    }
+    switch (type) {
+    case NRL_MESSAGE_HELLO:
+        return nrl_link_answer_hello(link, payload, length);
+    case NRL_MESSAGE_BEGIN:
+        return nrl_link_answer_begin(link, payload, length);
+    case NRL_MESSAGE_STEP:
+        return nrl_link_answer_step(link, payload, length);
+    case NRL_MESSAGE_STATUS:
+        return nrl_link_answer_status(link);
+    case NRL_MESSAGE_LINK_STATUS:
+        return nrl_link_answer_link_status(link);
+    case NRL_MESSAGE_SNAPSHOT_READ:
+        return nrl_link_answer_snapshot_read(link, payload, length);
+    case NRL_MESSAGE_RESTORE_BEGIN:
+        return nrl_link_answer_restore_begin(link, payload, length);
+    case NRL_MESSAGE_RESTORE_WRITE:
+        return nrl_link_answer_restore_write(link, payload, length);
+    case NRL_MESSAGE_RESTORE_COMMIT:
+        return nrl_link_answer_restore_commit(link);
+    default:
+        return nrl_link_refuse(link, type, NRL_LINK_ERROR_UNKNOWN_REQUEST, type);
+    }
+}
+
+/* ---- frames ---- */
+
+static void nrl_link_send(nrl_link_t *link, const uint8_t *frame, size_t length)
+{
+    link->counters.frames_out++;
+    nrl_port_write(frame, length);
+}
+
+/* An ERROR that must not replace the stored reply, because the request that it answers is not part of the sequence. */
+static void nrl_link_send_error(nrl_link_t *link, const nrl_header_t *request, nrl_link_error_t code, uint32_t detail)
+{
+    nrl_header_t header;
+    nrl_error_t error;
+    size_t length;
+
+    header.type = NRL_MESSAGE_ERROR;
+    header.sequence = request->sequence;
+    header.session = link->session;
+    error.code = (uint8_t)code;
+    error.request = request->type;
+    error.detail = detail;
+    length = nrl_pack_error(nrl_frame_payload(link->notice), NRL_ERROR_BYTES, &error);
+    nrl_link_send(link, link->notice, nrl_frame_seal(link->notice, &header, length));
+}
+
+static void nrl_link_send_telemetry(nrl_link_t *link)
+{
+    nrl_header_t header;
+    nrl_telemetry_t telemetry;
+    size_t length;
+
+    if (nrl_port_write_room() < NRL_FRAME_BYTES(NRL_TELEMETRY_BYTES) + NRL_FRAME_OVERHEAD) {
+        link->counters.telemetry_dropped++;
+        return;
+    }
+    header.type = NRL_MESSAGE_TELEMETRY;
+    header.sequence = 0;
+    header.session = link->session;
+    telemetry.episode = link->agent->episodes;
+    telemetry.episode_return = link->agent->episode_return;
+    telemetry.return_baseline = link->agent->return_baseline;
+    telemetry.episode_steps = link->agent->episode_steps;
+    nrl_link_copy_counters(telemetry.counters, &link->agent->counters);
+    telemetry.dropped = link->counters.telemetry_dropped;
+    length = nrl_pack_telemetry(nrl_frame_payload(link->notice), NRL_TELEMETRY_BYTES, &telemetry);
+    nrl_link_send(link, link->notice, nrl_frame_seal(link->notice, &header, length));
+}
+
+static void nrl_link_handle_frame(nrl_link_t *link)
+{
+    const uint8_t *payload = link->receiver.bytes + NRL_HEADER_BYTES;
+    size_t length = link->receiver.length - NRL_HEADER_BYTES;
+    /* The receiver leaves the CRC where it was: just behind header and payload. */
+    uint32_t request_crc = nrl_get_u32(link->receiver.bytes + link->receiver.length);
+    nrl_header_t header;
+    nrl_answer_t result;
+
+    link->counters.frames_in++;
+    nrl_unpack_header(link->receiver.bytes, &header);
+    if (header.type >= NRL_FIRST_LOSSY_ID) {
+        /* Not answered: on a line that echoes, the answer would come back here for ever. */
+        link->counters.unexpected++;
+        return;
+    }
+    if (header.type != NRL_MESSAGE_HELLO) {
+        if (!link->greeted || header.session != link->session) {
+            link->counters.stale_session++;
+            nrl_link_send_error(link, &header, NRL_LINK_ERROR_STALE_SESSION, link->session);
+            return;
+        }
+        if (header.sequence == link->sequence && request_crc == link->last_request_crc) {
+            link->counters.repeated++;
+            nrl_link_send(link, link->reply, link->reply_length);
+            return;
+        }
+        if (header.sequence != (uint8_t)(link->sequence + 1u)) {
+            link->counters.out_of_order++;
+            nrl_link_send_error(link, &header, NRL_LINK_ERROR_OUT_OF_ORDER, link->sequence);
+            return;
+        }
+    }
+    result = nrl_link_execute(link, header.type, payload, length);
+    link->greeted = true;
+    link->sequence = header.sequence;
+    link->last_request_crc = request_crc;
+    header.type = result.type;
+    header.session = link->session;
+    link->reply_length = (uint16_t)nrl_frame_seal(link->reply, &header, result.length);
+    nrl_link_send(link, link->reply, link->reply_length);
+    if (link->telemetry_due) {
+        link->telemetry_due = false;
+        nrl_link_send_telemetry(link);
+    }
+}
+
+static void nrl_link_receive(nrl_link_t *link, uint8_t byte)
+{
+    switch (nrl_receiver_byte(&link->receiver, byte)) {
+    case NRL_FRAME_GOOD:
+        nrl_link_handle_frame(link);
+        break;
+    case NRL_FRAME_BAD_CRC:
+        link->counters.bad_crc++;
+        break;
+    case NRL_FRAME_OVERLONG:
+        link->counters.overlong++;
+        break;
+    case NRL_FRAME_MALFORMED:
+        link->counters.malformed++;
+        break;
+    case NRL_FRAME_NONE:
+        break;
+    }
+}
+
+void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, int agent_status)
+{
+    static const nrl_link_counters_t zero_counters = {0};
+
+    link->agent = agent;
+    link->entropy = entropy;
+    link->agent_ready = agent_status == NRL_OK;
+    link->counters = zero_counters;
+    link->session = nrl_port_session();
+    if (link->session == 0) {
+        link->session = 1; /* 0 is what a host sends before it knows the session */
+    }
+    link->sequence = 0;
+    link->last_request_crc = 0;
+    link->last_byte_ms = 0;
+    link->greeted = false;
+    link->telemetry_due = false;
+    link->reply_length = 0;
+    nrl_receiver_reset(&link->receiver);
+}
+
+void nrl_link_poll(nrl_link_t *link)
+{
+    uint8_t bytes[NRL_READ_CHUNK];
+    size_t count = nrl_port_read(bytes, sizeof(bytes));
+
+    if (nrl_receiver_pending(&link->receiver)) {
+        if (nrl_port_milliseconds() - link->last_byte_ms > NRL_FRAME_TIMEOUT_MS) {
+            nrl_receiver_reset(&link->receiver);
+            link->counters.half_frames++;
+        }
+    }
+    for (size_t i = 0; i < count; ++i) {
+        nrl_link_receive(link, bytes[i]);
+    }
+    if (count != 0 && nrl_receiver_pending(&link->receiver)) {
+        link->last_byte_ms = nrl_port_milliseconds();
+    }
+}

@@ -1,0 +1,87 @@
+/*
+ * nrl_link.h: The serial link of an agent: answers the requests of a host (docs/protocol.md).
+ *
+ * API
+ *     nrl_link_init(link, agent, entropy, agent_status)   once, after the port and the agent were initialised
+ *     nrl_link_poll(link)                                 again and again: reads, executes, answers
+ *     link->counters                                      what the line did, readable at any time
+ *
+ * Flow
+ *     nrl_link_poll takes what the port has received (nrl_port.h) byte by byte through the frame receiver (nrl_frames.h).
+ *     Nothing is acted upon before its CRC has passed. A good frame that is a request is then
+ *       - answered with ERROR stale session, unless it carries the session of this boot and a HELLO came before it;
+ *       - answered from the stored reply, if it is the request that was executed last: it is never executed twice;
+ *       - answered with ERROR out of order, unless it carries the sequence number after that;
+ *       - executed, and its reply stored and sent.
+ *     HELLO is exempt: it tells the session and starts the sequence anew. Every request is answered.
+ *     TELEMETRY goes out after the reply that ended an episode, and only when the port has room for all of it; otherwise
+ *     it is dropped and counted.
+ *     A frame whose next byte does not come within NRL_FRAME_TIMEOUT_MS is dropped and counted.
+ *
+ * Memory
+ *     Everything is in nrl_link_t: one receive buffer and one reply buffer of the largest frame, one small buffer for
+ *     what is not stored. NRL_DATA_BYTES (nrl_project.h) sets how much of a snapshot travels in one frame.
+ */
+#ifndef NRL_LINK_H
+#define NRL_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nrl_agent.h"
+#include "nrl_entropy.h"
+#include "nrl_frames.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NRL_FRAME_TIMEOUT_MS 200u
+
+/* ACTION: no action, the episode is closed. */
+#define NRL_ACTION_EPISODE_ENDED 255u
+/* ACTION, status bit: an entropy draw of this call failed. */
+#define NRL_ACTION_ENTROPY_FAILED 1u
+/* STEP, flags. */
+#define NRL_STEP_TERMINATED 1u
+#define NRL_STEP_TRUNCATED 2u
+
+/* HELLO_REPLY and STATUS_REPLY, agent_state. */
+typedef enum { NRL_AGENT_NOT_READY = 0, NRL_AGENT_READY = 1, NRL_AGENT_EPISODE_OPEN = 2 } nrl_agent_state_t;
+
+/* The counters are what LINK_STATUS_REPLY carries. */
+typedef nrl_link_status_reply_t nrl_link_counters_t;
+
+/* The largest frame that is sent without being stored. */
+union nrl_notice_frame {
+    uint8_t telemetry[NRL_FRAME_BYTES(NRL_TELEMETRY_BYTES)];
+    uint8_t error[NRL_FRAME_BYTES(NRL_ERROR_BYTES)];
+};
+
+typedef struct nrl_link {
+    nrl_agent_t *agent;
+    nrl_entropy_t *entropy;
+    nrl_link_counters_t counters;
+    nrl_receiver_t receiver;
+    uint32_t last_byte_ms;     /* when the last byte came */
+    uint32_t last_request_crc; /* with `sequence`: which request the stored reply belongs to */
+    uint16_t session;
+    uint8_t sequence;          /* of the last executed request */
+    bool greeted;              /* a HELLO came in this session */
+    bool agent_ready;          /* the agent has its weights */
+    bool telemetry_due;        /* an episode ended in the request that is being executed */
+    uint16_t reply_length;
+    uint8_t reply[NRL_LARGEST_FRAME + NRL_FRAME_OVERHEAD];
+    uint8_t notice[sizeof(union nrl_notice_frame) + NRL_FRAME_OVERHEAD];
+} nrl_link_t;
+
+/* `agent_status` is what nrl_agent_init returned: without weights the agent answers only HELLO, BEGIN, restore and status. */
+void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, int agent_status);
+
+void nrl_link_poll(nrl_link_t *link);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

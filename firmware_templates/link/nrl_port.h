@@ -1,0 +1,47 @@
+/*
+ * nrl_port.h: What the link and main need from a port. A port implements every function below, and holds every register;
+ * nothing else does.
+ */
+#ifndef NRL_PORT_H
+#define NRL_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Start clocks, the serial line and the entropy hardware. False: the port cannot run (and has said why, if it can). */
+bool nrl_port_init(int argc, char **argv);
+
+/* False when the program is to end; a microcontroller's never does. */
+bool nrl_port_running(void);
+
+/* Copy up to `room` received bytes. May wait for the first one, for at most a few tens of milliseconds; 0: none came. */
+size_t nrl_port_read(uint8_t *bytes, size_t room);
+
+/* Send all bytes, waiting as long as it takes. They are lost if nobody is connected; the host will ask again. */
+void nrl_port_write(const uint8_t *bytes, size_t length);
+
+/* Bytes that nrl_port_write would take now without waiting. */
+size_t nrl_port_write_room(void);
+
+/* A clock that runs on in milliseconds and wraps around at 2^32. */
+uint32_t nrl_port_milliseconds(void);
+
+/* A number that differs from boot to boot: random, or counted in non-volatile memory. */
+uint16_t nrl_port_session(void);
+
+/* Raw bytes from the hardware generator (of the type nrl_entropy_read_t). False: it failed or is not healthy. */
+bool nrl_port_entropy_read(void *context, uint8_t *bytes, uint16_t length);
+
+/* 0: the hardware generator is healthy; otherwise the port's code for what is wrong. */
+uint8_t nrl_port_entropy_health(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

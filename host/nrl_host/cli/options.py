@@ -1,0 +1,16 @@
+"""Options and arguments that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ExperimentArgument = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment file (TOML).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line; the last line is the result.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of agent and episodes, instead of the file's.")]
+EpisodesOption = Annotated[int | None, typer.Option("--episodes", help="Number of episodes, instead of the file's.")]
+RunOption = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder to keep the run in.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --run where it stopped.")]

@@ -1,0 +1,193 @@
+"""The agent on a device, behind a link: the same interface as the NumPy reference and the native library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_edge.agent import ENTROPY_MODES, EPISODE_ENDED, Counters, EntropySettings
+from nrl_edge.codegen.core import seed_state
+from nrl_edge.errors import ConfigurationError, DeviceError, RunError
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.link import Link, RequestRefusedError
+from nrl_host.messages import ACTION_EPISODE_ENDED, MESSAGES, NO_CLIP, STEP_TERMINATED, STEP_TRUNCATED
+
+_LINK_MODES = ("seeded", "raw")
+
+
+class LinkAgent:
+    """The agent of a device. Implements `nrl_edge.agent.Agent`.
+
+    With `begin` the device draws fresh weights from `entropy`, and what its agent had learned is lost; without, the
+    agent goes on with what it has, and `entropy` is not used.
+
+    Raises DeviceError where the device carries another agent than `configuration`, ConfigurationError for an entropy
+    mode that no device can begin with.
+    """
+
+    def __init__(
+        self, link: Link, configuration: AgentConfiguration, entropy: EntropySettings, *, begin: bool = True
+    ) -> None:
+        if begin and entropy.mode not in _LINK_MODES:
+            raise ConfigurationError(
+                f"entropy mode {entropy.mode!r}: a device begins with {' or '.join(_LINK_MODES)} entropy; "
+                "use the native or the reference agent to replay a recording"
+            )
+        self.link = link
+        self._configuration = configuration
+        _check_configuration(link, configuration)
+        self._step_codec = link.codec_of("STEP")
+        self._action_codec = link.codec_of("ACTION")
+        self._request_flat = link.request_flat
+        self._shape = (configuration.inputs,)
+        self.entropy_failures = 0
+        """Calls of `step` in which the device had no random bytes to draw."""
+        if begin:
+            words = seed_state(entropy.seed) if entropy.mode == "seeded" else (0, 0, 0, 0)
+            link.request(MESSAGES["BEGIN"](ENTROPY_MODES.index(entropy.mode), tuple(words)))
+
+    @property
+    def configuration(self) -> AgentConfiguration:
+        """What this agent is."""
+        return self._configuration
+
+    @property
+    def hello(self) -> Any:
+        """The device's HELLO_REPLY, as of the opening of the link."""
+        return self.link.hello
+
+    @property
+    def telemetry(self) -> list[Any]:
+        """The TELEMETRY messages so far, one an episode, oldest first; some may be missing (`dropped` counts them)."""
+        return list(self.link.telemetry)
+
+    def on_telemetry(self, callback: Callable[[Any], None] | None) -> None:
+        """Call `callback` with every TELEMETRY message as it comes."""
+        self.link.on_telemetry = callback
+
+    def step(self, observation: NDArray[np.int16], reward: int, terminated: bool, truncated: bool) -> int:
+        """Take the reward of the last action, learn, and choose the next action; see `Agent.step`."""
+        if observation.shape != self._shape or observation.dtype != np.int16:
+            raise ConfigurationError(
+                f"observation of shape {observation.shape} and type {observation.dtype}: "
+                f"this agent takes shape {self._shape} and type int16"
+            )
+        flags = (STEP_TERMINATED if terminated else 0) | (STEP_TRUNCATED if truncated else 0)
+        try:
+            reply = self._request_flat(self._step_codec, self._action_codec, (*observation.tolist(), reward, flags))
+        except RequestRefusedError as error:
+            if error.code_name == "NO_EPISODE":
+                raise RunError(
+                    "an episode was ended before it began: the first step of an episode cannot be its last"
+                ) from error
+            raise
+        if reply[4]:
+            self.entropy_failures += 1
+        action: int = reply[3]
+        return EPISODE_ENDED if action == ACTION_EPISODE_ENDED else action
+
+    def snapshot(self) -> bytes:
+        """The state between episodes; see `Agent.snapshot`."""
+        total = self._configuration.snapshot_bytes
+        chunk = self._data_bytes("SNAPSHOT_DATA")
+        parts = []
+        for offset in range(0, total, chunk):
+            length = min(chunk, total - offset)
+            try:
+                reply = self.link.request(MESSAGES["SNAPSHOT_READ"](offset, length), length)
+            except RequestRefusedError as error:
+                if error.code_name == "EPISODE_OPEN":
+                    raise RunError("an episode is open: a snapshot is taken between episodes") from error
+                raise
+            if reply.offset != offset or len(reply.data) != length:
+                raise DeviceError(
+                    f"{self.link.url}: asked for {length} bytes at {offset} of the snapshot, "
+                    f"got {len(reply.data)} at {reply.offset}"
+                )
+            parts.append(reply.data)
+        return b"".join(parts)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take a snapshot back; see `Agent.restore`."""
+        chunk = self._data_bytes("RESTORE_WRITE")
+        try:
+            self.link.request(MESSAGES["RESTORE_BEGIN"](len(snapshot)))
+            for offset in range(0, len(snapshot), chunk):
+                self.link.request(MESSAGES["RESTORE_WRITE"](offset, snapshot[offset : offset + chunk]))
+            self.link.request(MESSAGES["RESTORE_COMMIT"]())
+        except RequestRefusedError as error:
+            if error.code_name == "SNAPSHOT_REFUSED":
+                raise ConfigurationError(
+                    "the snapshot was refused and changed nothing: "
+                    "it is damaged, or of an agent with another configuration"
+                ) from error
+            raise
+
+    def status(self) -> Any:
+        """The device's STATUS_REPLY."""
+        return self.link.request(MESSAGES["STATUS"]())
+
+    def weights_crc32(self) -> int:
+        """CRC-32 of the weight bytes."""
+        return int(self.status().weights_crc32)
+
+    def counters(self) -> Counters:
+        """Saturation and failure counters."""
+        return Counters(*self.status().counters)
+
+    def link_counters(self) -> dict[str, dict[str, int]]:
+        """The link counters of both sides: `host` since the link was opened, `device` since it started."""
+        device = self.link.request(MESSAGES["LINK_STATUS"]())
+        return {"host": self.link.counters.as_dict(), "device": device._asdict()}
+
+    def _data_bytes(self, name: str) -> int:
+        """How many bytes of a snapshot fit one frame of this device."""
+        codec = self.link.codec_of(name)
+        largest_content = self.hello.largest_frame + 2 - codec.coded_bytes
+        trailing = codec.message.trailing
+        return int(min(largest_content, trailing.maximum if trailing else 0))
+
+
+def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
+    hello = link.hello
+    if hello.agent_identity == configuration.identity:
+        return
+    formats = configuration.formats
+    expected = {
+        "layer sizes": "-".join(map(str, configuration.layer_sizes)),
+        "parameter bits (B)": formats.parameter_bits,
+        "observation fraction bits (Fx)": formats.observation_frac_bits,
+        "weight fraction bits (Fw)": formats.weight_frac_bits,
+        "trace fraction bits (Ft)": formats.trace_frac_bits,
+        "reward fraction bits (Fr)": formats.reward_frac_bits,
+        "learning rate exponent (K)": configuration.learning_rate_exponent,
+        "clip exponent (C)": "off" if configuration.clip_exponent is None else configuration.clip_exponent,
+        "reward": "immediate" if configuration.immediate_reward else "delayed",
+    }
+    found = (
+        "-".join(map(str, hello.layer_sizes[: hello.layers])),
+        hello.parameter_bits,
+        hello.observation_frac_bits,
+        hello.weight_frac_bits,
+        hello.trace_frac_bits,
+        hello.reward_frac_bits,
+        hello.learning_rate_exponent,
+        "off" if hello.clip_exponent == NO_CLIP else hello.clip_exponent,
+        "immediate" if hello.immediate_reward else "delayed",
+    )
+    differences = [
+        f"{name}: expected {wanted}, found {value}"
+        for (name, wanted), value in zip(expected.items(), found, strict=True)
+        if wanted != value
+    ]
+    what = "; ".join(differences) or (
+        f"agent identity: expected {configuration.identity:#010x}, found {hello.agent_identity:#010x}"
+    )
+    raise DeviceError(
+        f"{link.url}: the device ({hello.board}) carries another agent than this experiment. {what}. "
+        "Generate and flash its firmware for this experiment (`nrl-edge generate`, then `nrl-edge flash`), "
+        "or run the experiment that it was generated for"
+    )

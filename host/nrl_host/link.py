@@ -1,0 +1,346 @@
+"""The reliable link to a device: requests and replies over any port that pyserial can open (docs/protocol.md).
+
+A request is sent again until its reply comes. The device answers a repeated request from memory, so a lost byte never
+makes the agent take a step twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import serial
+
+from nrl_edge.errors import DeviceError
+from nrl_host.frames import SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
+from nrl_host.messages import ERROR_CODES, ERROR_NAMES, ERROR_TEXTS, MESSAGE_NAMES, MESSAGES, TABLE, Codec, MessageCodec
+
+DEFAULT_BAUD = 115200
+KEPT_TELEMETRY = 4096
+_SMALLEST_CODED = SMALLEST_FRAME + 2
+_DELIMITER = b"\0"
+_ERROR_ID = TABLE.by_name["ERROR"].id
+_TELEMETRY_ID = TABLE.by_name["TELEMETRY"].id
+_WRITE_TIMEOUT_SECONDS = 5.0
+
+
+class RequestRefusedError(DeviceError):
+    """The device answered a request with ERROR. `code_name` is the error's name in the message table."""
+
+    def __init__(self, message: str, code_name: str, detail: int) -> None:
+        super().__init__(message)
+        self.code_name = code_name
+        self.detail = detail
+
+
+class SessionLostError(DeviceError):
+    """The device restarted since the link was opened: what its agent had learned since the last snapshot is gone."""
+
+
+def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset_on_open: bool = True) -> Any:
+    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises DeviceError."""
+    try:
+        port = serial.serial_for_url(
+            url,
+            do_not_open=True,
+            baudrate=baud,
+            timeout=timeout,
+            write_timeout=_WRITE_TIMEOUT_SECONDS,
+            exclusive=True if os.name == "posix" else None,
+        )
+        if not reset_on_open:
+            port.dtr = False
+            port.rts = False
+        port.open()
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise DeviceError(
+            f"cannot open {url}: {error}. Is it plugged in, is the name right, and does no other program have it open? "
+            "`nrl-edge ports` lists the devices that are there"
+        ) from None
+    plain_socket = getattr(port, "_socket", None)
+    if isinstance(plain_socket, socket.socket):
+        # A request is one small segment; waiting to fill a larger one would cost 40 ms a step.
+        plain_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return port
+
+
+def close_port(port: Any) -> None:
+    """Close a port of `open_port`. Closing twice is fine."""
+    plain_socket = getattr(port, "_socket", None)
+    if isinstance(plain_socket, socket.socket):
+        # pyserial sleeps 0.3 s when it closes a socket, and leaks one whose peer has gone.
+        with contextlib.suppress(OSError):
+            plain_socket.shutdown(socket.SHUT_RDWR)
+        plain_socket.close()
+        port._socket = None
+        port.is_open = False
+    else:
+        with contextlib.suppress(serial.SerialException, OSError):
+            port.close()
+
+
+class Link:
+    """A link to one device, open from construction until `close`.
+
+    `url` is anything pyserial opens: `/dev/ttyACM0`, `COM3`, `socket://127.0.0.1:4000`, `rfc2217://...`. `timeout` is
+    the time in seconds after which a request is sent again, `attempts` how often it is sent in all; `open_timeout` is
+    how long, in seconds, a device may take to answer at first: boards that restart when their port is opened need some.
+    `reset_on_open=False` keeps DTR and RTS inactive, which most boards need to run on undisturbed.
+
+    `hello` is the device's HELLO_REPLY, `session` the session of its boot. Raises DeviceError, with the likely
+    cause, whenever no conversation is possible.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        baud: int = DEFAULT_BAUD,
+        timeout: float = 0.5,
+        attempts: int = 6,
+        open_timeout: float = 4.0,
+        reset_on_open: bool = True,
+        on_telemetry: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.url = url
+        self.counters = LinkCounters()
+        self.telemetry: deque[Any] = deque(maxlen=KEPT_TELEMETRY)
+        """The latest TELEMETRY messages, oldest first."""
+        self.on_telemetry = on_telemetry
+        self._baud = baud
+        self._timeout = timeout
+        self._attempts = attempts
+        self._decoder = FrameDecoder(self.counters)
+        self._codec = Codec(0)
+        self._coded_bytes = self._codec.coded_bytes
+        self._sequence = 0
+        self.session = 0
+        self._port = open_port(url, baud=baud, timeout=timeout, reset_on_open=reset_on_open)
+        try:
+            self.hello = self._greet(open_timeout)
+        except BaseException:
+            self.close()
+            raise
+        self._codec = Codec(self.hello.layer_sizes[0])
+        self._coded_bytes = self._codec.coded_bytes
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the port. Closing twice is fine."""
+        close_port(self._port)
+
+    # Requests
+
+    def request(self, message: Any, data_bytes: int = 0) -> Any:
+        """Send a request (an object of a class in `MESSAGES`) and return its reply, whatever it takes.
+
+        `data_bytes` is how many bytes of data the reply will end in. Raises RequestRefusedError where the device refuses
+        the request, SessionLostError where it has restarted, DeviceError where it does not answer, ValueError where a
+        value does not fit the message.
+        """
+        codec = self._codec.of(message)
+        reply_codec = self._codec.by_name[codec.message.reply]
+        content = codec.pack(self._next_sequence(), self.session, message)
+        reply = self._exchange(content, reply_codec.id, reply_codec.coded_bytes + data_bytes)
+        try:
+            return reply_codec.unpack(reply)
+        except ValueError as error:
+            raise DeviceError(f"{self.url}: the device's {reply_codec.name} cannot be read: {error}") from None
+
+    def codec_of(self, name: str) -> MessageCodec:
+        """The codec of a message for this device's network."""
+        return self._codec.by_name[name]
+
+    def _next_sequence(self) -> int:
+        self._sequence = (self._sequence + 1) & 0xFF
+        return self._sequence
+
+    def request_flat(self, codec: MessageCodec, reply_codec: MessageCodec, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """As `request`, for messages without byte fields, as plain values: the fast path of a step.
+
+        Returns header and payload values of the reply.
+        """
+        content = codec.pack_flat(codec.id, self._next_sequence(), self.session, *values)
+        return reply_codec.unpack_flat(self._exchange(content, reply_codec.id, reply_codec.coded_bytes))
+
+    def _exchange(self, content: bytes, reply_id: int, reply_coded_bytes: int) -> bytes:
+        """Send header and payload until the reply comes; returns the reply's header and payload."""
+        frame = encode_frame(content)
+        try:
+            for attempt in range(self._attempts):
+                if attempt:
+                    self.counters.retries += 1
+                    self._decoder.drop_half_frame()
+                    # The delimiter ends whatever the device may have half received.
+                    self._port.write(_DELIMITER + frame)
+                else:
+                    self._port.write(frame)
+                self.counters.frames_out += 1
+                reply = self._await(content, reply_id, reply_coded_bytes)
+                if reply is not None:
+                    return reply
+        except (serial.SerialException, OSError) as error:
+            raise DeviceError(
+                f"{self.url}: the port failed: {error}. Was the device unplugged, or did its program end? "
+                "`nrl-edge ports` lists the devices that are there"
+            ) from None
+        raise DeviceError(
+            f"{self.url}: no reply to {MESSAGE_NAMES.get(content[0], content[0])} after {self._attempts} attempts of "
+            f"{self._timeout:g} s. The device has hung or the line is broken; reset the device and run `nrl-edge ports`"
+        )
+
+    def _await(self, request: bytes, reply_id: int, reply_coded_bytes: int) -> bytes | None:
+        """Read until the reply to `request` is there, or None when the time of one attempt is over."""
+        sequence = request[1]
+        reply = None
+        wanted = reply_coded_bytes
+        deadline = time.monotonic() + self._timeout
+        while True:
+            for content in self._decoder.feed(self._port.read(wanted)):
+                kind = content[0]
+                if content[1] == sequence and kind == reply_id and reply is None:
+                    reply = content
+                elif content[1] == sequence and kind == _ERROR_ID:
+                    self._raise_refusal(content)
+                else:
+                    self._take_unrequested(content)
+            if reply is not None:
+                return reply
+            if time.monotonic() >= deadline:
+                return None
+            wanted = self._bytes_to_come(reply_id, reply_coded_bytes)
+
+    def _bytes_to_come(self, reply_id: int, reply_coded_bytes: int) -> int:
+        """How many bytes are sure to come before the reply is complete, so that one read can wait for all of them."""
+        half = self._decoder.half_frame
+        if not half:
+            return reply_coded_bytes
+        if len(half) == 1:
+            return _SMALLEST_CODED - 1
+        kind = half[1]
+        if kind == reply_id:
+            return max(1, reply_coded_bytes - len(half))
+        length = self._coded_bytes.get(kind, 0)
+        if kind == _ERROR_ID or length <= len(half):
+            return max(1, length - len(half))
+        return length - len(half) + _SMALLEST_CODED
+
+    def _take_unrequested(self, content: bytes) -> None:
+        if content[0] != _TELEMETRY_ID:
+            self.counters.unexpected += 1
+            return
+        try:
+            message = self._codec.by_name["TELEMETRY"].unpack(content)
+        except ValueError:
+            self.counters.unexpected += 1
+            return
+        self.counters.telemetry += 1
+        self.telemetry.append(message)
+        if self.on_telemetry is not None:
+            self.on_telemetry(message)
+
+    def _raise_refusal(self, content: bytes) -> None:
+        error = self._codec.by_name["ERROR"].unpack(content)
+        request = MESSAGE_NAMES.get(error.request, f"{error.request:#04x}")
+        text = ERROR_TEXTS.get(error.code, "unknown error code {code}, detail {detail}").format(
+            request=request, detail=error.detail, code=error.code
+        )
+        if error.code == ERROR_CODES["STALE_SESSION"]:
+            raise SessionLostError(
+                f"{self.url}: {text}; it lost power or was reset. What it learned since its last snapshot is gone: "
+                "open the link again and restore a snapshot, or start the run anew"
+            )
+        raise RequestRefusedError(
+            f"{self.url}: the device refused {request}: {text}", ERROR_NAMES.get(error.code, "UNKNOWN"), error.detail
+        )
+
+    def poll(self) -> None:
+        """Take what has come without being asked for (TELEMETRY), without waiting."""
+        try:
+            while waiting := self._port.in_waiting:
+                # A socket only says that something waits, not how much: ask for a whole frame then.
+                wanted = self._bytes_to_come(_TELEMETRY_ID, self._coded_bytes[_TELEMETRY_ID])
+                for content in self._decoder.feed(self._port.read(max(waiting, wanted) if waiting == 1 else waiting)):
+                    self._take_unrequested(content)
+        except (serial.SerialException, OSError) as error:
+            raise DeviceError(f"{self.url}: the port failed: {error}") from None
+
+    # Opening
+
+    def _greet(self, open_timeout: float) -> Any:
+        codec = self._codec.by_name["HELLO"]
+        reply_codec = self._codec.by_name["HELLO_REPLY"]
+        hello = MESSAGES["HELLO"](TABLE.protocol_min, TABLE.protocol_max, TABLE.table_hash)
+        deadline = time.monotonic() + open_timeout
+        received = 0
+        try:
+            while True:
+                content = codec.pack(self._next_sequence(), 0, hello)
+                self._port.write(_DELIMITER + encode_frame(content))
+                self.counters.frames_out += 1
+                attempt_end = min(deadline, time.monotonic() + self._timeout)
+                while True:
+                    chunk = self._port.read(self._bytes_to_come(reply_codec.id, reply_codec.coded_bytes))
+                    received += len(chunk)
+                    for reply in self._decoder.feed(chunk):
+                        if reply[0] == reply_codec.id and reply[1] == content[1]:
+                            return self._check_hello(reply_codec, reply)
+                        if reply[0] == _ERROR_ID and reply[1] == content[1]:
+                            self._raise_refusal(reply)
+                        self._take_unrequested(reply)
+                    if time.monotonic() >= attempt_end:
+                        break
+                if time.monotonic() >= deadline:
+                    break
+                self.counters.retries += 1
+                self._decoder.drop_half_frame()
+        except (serial.SerialException, OSError) as error:
+            raise DeviceError(
+                f"{self.url}: the port closed before the device answered: {error}. "
+                "Whatever is there is no device with nrl_edge firmware; "
+                "`nrl-edge ports` lists the devices that are there"
+            ) from None
+        if received:
+            raise DeviceError(
+                f"{self.url}: {received} bytes came in {open_timeout:g} s but no valid frame. Either this is no device "
+                f"with nrl_edge firmware, or its baud rate is not {self._baud}; `nrl-edge ports` lists the devices that "
+                "are there, `nrl-edge flash` flashes one"
+            )
+        raise DeviceError(
+            f"{self.url}: nothing answered within {open_timeout:g} s. Is it the right port, is the device powered and "
+            f"flashed, and is {self._baud} its baud rate? `nrl-edge ports` lists the devices that are there, "
+            "`nrl-edge flash` flashes one"
+        )
+
+    def _check_hello(self, codec: MessageCodec, reply: bytes) -> Any:
+        # The first three fields are the same in every version: only they may be read before the hashes agree.
+        if len(reply) < 10:
+            raise DeviceError(
+                f"{self.url}: the device's HELLO_REPLY is cut short; its firmware is no nrl_edge firmware"
+            )
+        table_hash = int.from_bytes(reply[6:10], "little")
+        if table_hash != TABLE.table_hash:
+            raise DeviceError(
+                f"{self.url}: the device speaks protocol {reply[4]} to {reply[5]} with message table {table_hash:#010x}, "
+                f"this host {TABLE.protocol_min} to {TABLE.protocol_max} with {TABLE.table_hash:#010x}: its firmware was "
+                "generated by another version. Generate and flash it again: `nrl-edge generate`, then `nrl-edge flash`"
+            )
+        try:
+            hello = codec.unpack(reply)
+        except ValueError as error:
+            raise DeviceError(f"{self.url}: the device's HELLO_REPLY cannot be read: {error}") from None
+        self.session = int.from_bytes(reply[2:4], "little")
+        return hello

@@ -1,0 +1,91 @@
+"""Writes a generated PlatformIO project: core, link, port and main, with what builds and explains them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from nrl_edge import __version__
+from nrl_edge.codegen.core import render_core
+from nrl_edge.codegen.firmware import render_firmware
+from nrl_edge.codegen.render import render
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment import Experiment
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+
+MARKER = "nrl_project.json"
+"""Lists the files that were generated, so that a project can be generated again without touching anything else."""
+
+
+def render_project(experiment: Experiment, configuration: AgentConfiguration) -> dict[str, str]:
+    """All files of the project by their path inside it. The same experiment always gives the same text."""
+    files = render_firmware(
+        configuration,
+        seed=experiment.entropy.seed,
+        entropy_mode=experiment.entropy.mode,
+        board=experiment.board.id,
+    )
+    core = set(render_core(configuration))
+    values = {
+        "version": __version__,
+        "description": configuration.description,
+        "identity": configuration.identity,
+        "parameters": configuration.parameters,
+        "weight_bytes": configuration.weight_bytes,
+        "environment": experiment.board.id,
+        "core_files": sorted(path for path in files if Path(path).name in core),
+    }
+    files["platformio.ini"] = render("project/platformio.ini.j2", **values)
+    files["README.md"] = render("project/README.md.j2", **values)
+    files["experiment.toml"] = experiment.to_toml()
+    manifest = {
+        "generator": f"nrl-edge {__version__}",
+        "agent": configuration.description,
+        "agent_identity": f"{configuration.identity:08x}",
+        "board": experiment.board.id,
+        "files": sorted(files),
+    }
+    files[MARKER] = json.dumps(manifest, indent=2) + "\n"
+    return files
+
+
+def write_project(experiment: Experiment, configuration: AgentConfiguration, folder: Path) -> list[Path]:
+    """Write the project into `folder` and return its files.
+
+    An earlier generated project in the folder is replaced, file by file, and nothing else is touched. Raises
+    ConfigurationError where the folder holds something that was not generated, or cannot be written.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ConfigurationError(f"{folder} is a file; name a folder with --output")
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+            raise ConfigurationError(
+                f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
+            )
+        _remove_generated(folder)
+        written = []
+        for name, text in sorted(render_project(experiment, configuration).items()):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+        return written
+    except OSError as error:
+        raise ConfigurationError(f"cannot write the project to {folder}: {error}") from error
+
+
+def _remove_generated(folder: Path) -> None:
+    """Remove what an earlier generation wrote, so that no source file of another network stays behind."""
+    marker = folder / MARKER
+    if not marker.is_file():
+        return
+    try:
+        names = json.loads(marker.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{marker} is damaged ({error}); remove {folder} and generate again") from error
+    root = folder.resolve()
+    for name in names:
+        path = (folder / str(name)).resolve()
+        # The list is a file that anybody may have edited: it removes nothing outside the project.
+        if path.is_relative_to(root):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,219 @@
+"""Trains many independent agents side by side: one task, one rule, any number of seeds and settings.
+
+All agents step together; each starts its next episode when its own ends, learns then (or at every step, with immediate
+reward), and leaves the batch after its last episode. What an agent does depends on its seed and settings alone,
+to the last bit, whatever batch it is in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.learning.network import layer_sizes
+from nrl_edge.learning.nrl import NrlEdge, NrlPaper, Rule, reward_prediction_error
+from nrl_edge.learning.reinforce import Reinforce
+from nrl_edge.learning.rmhl import Rmhl
+from nrl_edge.learning.settings import LearningSettings, settings_for_batch
+from nrl_edge.learning.streams import RandomStreams, agent_generator
+from nrl_edge.tasks.batched import make_batched_task
+from nrl_edge.tasks.seeding import episode_seed
+from nrl_edge.tasks.task import TaskSettings, scale_exponents
+
+Floats = NDArray[np.float64]
+
+THRESHOLD_EPISODES = 100
+"""A task is solved when the mean return of so many last episodes reaches the threshold."""
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """One finished episode, as the progress callback gets it."""
+
+    agent: int
+    """Index into the seeds."""
+    episode: int
+    """Number of this agent's episode, from 0."""
+    episode_return: float
+    episode_steps: int
+    agent_steps: int
+    """Steps of all agents together so far."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What B agents did and became. Row b belongs to `seeds[b]` and `settings[b]`."""
+
+    seeds: tuple[int, ...]
+    settings: tuple[LearningSettings, ...]
+    returns: Floats
+    """Return of every episode, (B, episodes)."""
+    lengths: NDArray[np.int64]
+    """Steps of every episode, (B, episodes)."""
+    episodes_to_threshold: tuple[int | None, ...]
+    """After how many episodes the mean of the last 100 first reached the threshold; None: never, or no threshold."""
+    initial_weights: list[Floats]
+    """(B, n_l, n_(l-1)) of every layer."""
+    weights: list[Floats]
+    """The same after the last episode."""
+    wall_seconds: float
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Steps of each agent, (B,)."""
+        steps: NDArray[np.int64] = self.lengths.sum(axis=1)
+        return steps
+
+    @property
+    def agent_steps_per_second(self) -> float:
+        """Steps of all agents together over the wall-clock time."""
+        return float(self.steps.sum()) / self.wall_seconds
+
+
+def episodes_to_threshold(returns: Floats, threshold: float | None) -> int | None:
+    """The first number of episodes whose last 100 returns have a mean at or above the threshold. `returns` (E,)."""
+    if threshold is None or len(returns) < THRESHOLD_EPISODES:
+        return None
+    sums = np.cumsum(returns)
+    windows = sums[THRESHOLD_EPISODES - 1 :].copy()
+    windows[1:] -= sums[:-THRESHOLD_EPISODES]
+    reached = np.flatnonzero(windows >= threshold * THRESHOLD_EPISODES)
+    return int(reached[0]) + THRESHOLD_EPISODES if reached.size else None
+
+
+def make_rule(
+    sizes: Sequence[int], settings: Sequence[LearningSettings], generators: Sequence[np.random.Generator]
+) -> Rule:
+    """The rule that the settings name, with freshly drawn weights."""
+    rules: dict[tuple[str, str], type[Rule]] = {
+        ("nrl", "edge"): NrlEdge,
+        ("nrl", "paper"): NrlPaper,
+        ("rmhl", "edge"): Rmhl,
+        ("rmhl", "paper"): Rmhl,
+        ("reinforce", "edge"): Reinforce,
+        ("reinforce", "paper"): Reinforce,
+    }
+    return rules[settings[0].rule, settings[0].preset](sizes, settings, generators)
+
+
+def train(
+    task: TaskSettings,
+    hidden: Sequence[int],
+    settings: LearningSettings | Sequence[LearningSettings],
+    seeds: Sequence[int],
+    progress: Callable[[EpisodeRecord], None] | None = None,
+) -> TrainingResult:
+    """Train one agent a seed, with common settings or one LearningSettings a seed, and return what they did.
+
+    `hidden` holds the units of the hidden layers. Episode e of the agent with seed s is reset with episode_seed(s, e).
+    `progress` is called after every episode. Raises ConfigurationError on settings that do not fit together or a task
+    that cannot be made, RunError where the task or the learning diverges.
+    """
+    if not seeds:
+        raise ConfigurationError("no seeds: training needs at least one agent")
+    if min(seeds) < 0:
+        raise ConfigurationError(f"seed {min(seeds)} is negative: seeds are whole numbers from 0")
+    started = time.perf_counter()
+    per_agent = settings_for_batch(settings, len(seeds))
+    common = per_agent[0]
+    batch = make_batched_task(task, len(seeds))
+    try:
+        sizes = layer_sizes(batch.inputs, hidden, batch.actions)
+        generators = [agent_generator(seed) for seed in seeds]
+        rule = make_rule(sizes, per_agent, generators)
+        initial = [weights.copy() for weights in rule.weights]
+        streams = RandomStreams(generators, rule.noise_units, "sign" if isinstance(rule, NrlEdge) else common.noise)
+        scale = np.ldexp(1.0, np.array(scale_exponents(task.observation_scale, batch.inputs), dtype=np.int64))
+        baseline_rate: Floats = np.array([each.baseline_rate for each in per_agent])
+
+        all_returns = np.zeros((len(seeds), common.episodes))
+        all_lengths = np.zeros((len(seeds), common.episodes), dtype=np.int64)
+        final = [np.empty_like(weights) for weights in initial]
+
+        # State of the agents that are still in the batch; agent[row] is the index of a row's agent in `seeds`.
+        agent: NDArray[np.intp] = np.arange(len(seeds))
+        episode: NDArray[np.int64] = np.zeros(len(seeds), dtype=np.int64)
+        episode_return: Floats = np.zeros(len(seeds))
+        episode_start: NDArray[np.int64] = np.zeros(len(seeds), dtype=np.int64)
+        baseline: Floats = np.zeros(len(seeds))
+        step = 0
+        agent_steps = 0
+
+        observation = batch.reset(agent, [episode_seed(seed, 0) for seed in seeds]) * scale
+        with np.errstate(over="ignore", invalid="ignore"):  # `learn` reports what diverges, in words
+            while len(agent):
+                noise, uniform = streams.next()
+                action = rule.act(observation, noise, uniform)
+                observation, reward, terminated, truncated = batch.step(action)
+                observation *= scale
+                episode_return += reward
+                step += 1
+                agent_steps += len(agent)
+
+                if common.reward == "immediate":
+                    rule.learn(slice(None), reward - baseline)
+                    baseline += baseline_rate * (reward - baseline)
+
+                ended = terminated | truncated
+                if ended.any():
+                    rows = np.flatnonzero(ended)
+                    returns = episode_return[rows]
+                    if common.reward == "delayed":
+                        # The first episode sets the baseline, so nothing is learned from it.
+                        baseline[rows] = np.where(episode[rows] == 0, returns, baseline[rows])
+                        rule.learn(rows, reward_prediction_error(returns, baseline[rows]))
+                        baseline[rows] += baseline_rate[rows] * (returns - baseline[rows])
+                    else:
+                        baseline[rows] = 0.0
+                    rule.episode_ended(rows)
+
+                    lengths = step - episode_start[rows]
+                    all_returns[agent[rows], episode[rows]] = returns
+                    all_lengths[agent[rows], episode[rows]] = lengths
+                    if progress is not None:
+                        for row, each_return, length in zip(rows, returns, lengths, strict=True):
+                            progress(
+                                EpisodeRecord(
+                                    int(agent[row]), int(episode[row]), float(each_return), int(length), agent_steps
+                                )
+                            )
+                    episode[rows] += 1
+                    episode_return[rows] = 0.0
+                    episode_start[rows] = step
+
+                    finished = rows[episode[rows] == common.episodes]
+                    again = rows[episode[rows] < common.episodes]
+                    if len(again):
+                        restart = [episode_seed(seeds[agent[row]], int(episode[row])) for row in again]
+                        observation[again] = batch.reset(again, restart) * scale
+                    rule.finish_step()
+                    if len(finished):
+                        for kept, weights in zip(final, rule.weights, strict=True):
+                            kept[agent[finished]] = weights[finished]
+                        going_on = np.flatnonzero(episode < common.episodes)
+                        rule.keep(going_on)
+                        streams.keep(going_on)
+                        batch.keep(going_on)
+                        agent, episode, observation = agent[going_on], episode[going_on], observation[going_on]
+                        episode_return, episode_start = episode_return[going_on], episode_start[going_on]
+                        baseline, baseline_rate = baseline[going_on], baseline_rate[going_on]
+                else:
+                    rule.finish_step()
+    finally:
+        batch.close()
+
+    return TrainingResult(
+        seeds=tuple(seeds),
+        settings=tuple(per_agent),
+        returns=all_returns,
+        lengths=all_lengths,
+        episodes_to_threshold=tuple(episodes_to_threshold(returns, task.threshold) for returns in all_returns),
+        initial_weights=initial,
+        weights=final,
+        wall_seconds=time.perf_counter() - started,
+    )

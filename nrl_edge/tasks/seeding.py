@@ -1,0 +1,24 @@
+"""Seeds of single episodes, so that any episode of any run can be created again on its own."""
+
+from __future__ import annotations
+
+_MASK = (1 << 64) - 1
+_GOLDEN_GAMMA = 0x9E3779B97F4A7C15
+
+
+def _mix(value: int) -> int:
+    """The output function of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64-bit numbers."""
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+def episode_seed(seed: int, episode: int) -> int:
+    """The 31-bit seed that episode number `episode` (from 0) of a run with `seed` is reset with.
+
+    The first output of SplitMix64 started at `seed` starts a second SplitMix64, whose output number `episode` gives its
+    upper 31 bits. Neighbouring seeds and neighbouring episodes are therefore unrelated, which `seed + episode` is not.
+    Both arguments are taken modulo 2^64.
+    """
+    start = _mix((seed + _GOLDEN_GAMMA) & _MASK)
+    return _mix((start + (episode + 1) * _GOLDEN_GAMMA) & _MASK) >> 33

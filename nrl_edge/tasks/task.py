@@ -1,0 +1,189 @@
+"""A task: one gymnasium environment with Box observations and Discrete actions, checked at every step.
+
+Observations leave a task as flat float64 vectors in the environment's own units. Power-of-two scaling is a separate,
+explicit step (`Task.scale`, or the observation quantiser on the way to a fixed-point agent).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_edge.errors import ConfigurationError, RunError
+
+MAX_SCALE_EXPONENT = 30
+
+ALLOWED_SPACES = "A task needs Box observations and Discrete actions"
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What is learned: an environment, how its observations are scaled and when it counts as solved."""
+
+    task_id: str
+    """A gymnasium id such as `CartPole-v1`, or `module:Env-v0`, which imports `module` first."""
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the environment's constructor."""
+    observation_scale: int | Sequence[int] = 0
+    """Exponents of two: each input is multiplied by 2**exponent. One for each input, or one for all."""
+    threshold: float | None = None
+    """The task is solved when the mean return of the last 100 episodes reaches this; None: never."""
+
+
+def check_observations(observations: NDArray[np.float64], task_id: str, where: str) -> None:
+    """Raise RunError, naming input index and value, where a flat observation holds NaN or infinity."""
+    # A finite squared norm proves every value finite at a fraction of the cost of isfinite().all().
+    if math.isfinite(float(observations.dot(observations))):
+        return
+    bad = np.flatnonzero(~np.isfinite(observations))
+    if bad.size:
+        raise RunError(
+            f"{task_id}: observation input {int(bad[0])} is {observations[bad[0]]} {where}. The environment's state "
+            "has most likely diverged or was divided by zero; check its dynamics and constructor arguments"
+        )
+
+
+def check_reward(reward: float, task_id: str, where: str) -> None:
+    """Raise RunError where a reward is NaN or infinite."""
+    if not math.isfinite(reward):
+        raise RunError(
+            f"{task_id}: the reward is {reward} {where}. The environment's reward function has most likely divided by "
+            "zero or used a state that diverged; check it and the constructor arguments"
+        )
+
+
+def scale_exponents(observation_scale: int | Sequence[int], inputs: int) -> tuple[int, ...]:
+    """One exponent of two for each of `inputs` inputs. Raises ConfigurationError where the number does not fit."""
+    values = (observation_scale,) * inputs if isinstance(observation_scale, int) else tuple(observation_scale)
+    if len(values) != inputs:
+        raise ConfigurationError(
+            f"observation_scale has {len(values)} exponents, but the task has {inputs} inputs: give one exponent of "
+            "two for each input, or one number for all"
+        )
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_SCALE_EXPONENT:
+            raise ConfigurationError(
+                f"observation_scale holds {value!r}: its entries are whole exponents of two between "
+                f"-{MAX_SCALE_EXPONENT} and {MAX_SCALE_EXPONENT} (3 multiplies an input by 8)"
+            )
+    return values
+
+
+def _make_environment(task_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        # Every step is checked here, so gymnasium's own checker would only cost time and warn without stopping.
+        return gymnasium.make(task_id, disable_env_checker=True, **kwargs)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"task {task_id!r}: {error}. The part before the colon is the Python module that registers the "
+            "environment; install it or correct the name"
+        ) from error
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise ConfigurationError(f"task {task_id!r} needs a package that is not installed: {error}") from error
+    except (gymnasium.error.UnregisteredEnv, gymnasium.error.Error) as error:
+        name = task_id.rpartition(":")[2]
+        if name in gymnasium.registry:
+            raise ConfigurationError(f"task {task_id!r} cannot be made with {dict(kwargs)}: {error}") from error
+        by_lower_case = {known.lower(): known for known in gymnasium.registry}
+        close = difflib.get_close_matches(name.lower(), by_lower_case, n=5, cutoff=0.5)
+        hint = f"; close matches: {', '.join(by_lower_case[match] for match in close)}" if close else ""
+        raise ConfigurationError(
+            f"unknown task {task_id!r}: gymnasium has no such environment{hint}. "
+            "An environment of your own is named `module:Env-v0`"
+        ) from error
+    except Exception as error:  # the constructor is the user's code and may raise anything
+        raise ConfigurationError(
+            f"task {task_id!r} cannot be made with the arguments {dict(kwargs)}: {type(error).__name__}: {error}"
+        ) from error
+
+
+class Task:
+    """One environment, one episode at a time. Made by `make_task`."""
+
+    def __init__(self, settings: TaskSettings) -> None:
+        self.settings = settings
+        self.environment = _make_environment(settings.task_id, settings.kwargs)
+        observations, actions = self.environment.observation_space, self.environment.action_space
+        if not isinstance(observations, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Discrete):
+            self.environment.close()
+            raise ConfigurationError(
+                f"{ALLOWED_SPACES}; {settings.task_id} has {observations} observations and {actions} actions"
+            )
+        self.inputs: int = math.prod(observations.shape)
+        """Number of observation values, flattened."""
+        self.actions: int = int(actions.n)
+        """Number of actions; an agent's action k is the environment's action `action_start + k`."""
+        self.action_start: int = int(actions.start)
+        specification = self.environment.spec
+        self.time_limit: int | None = specification.max_episode_steps if specification is not None else None
+        """Steps after which an episode is truncated; None where the environment knows no limit."""
+        self.episode = -1
+        """Number of the open episode, from 0, counted since the task was made."""
+        self.episode_steps = 0
+        try:
+            self.scale_exponents = scale_exponents(settings.observation_scale, self.inputs)
+        except ConfigurationError:
+            self.environment.close()
+            raise
+        self._shape = observations.shape
+        self._scale = np.ldexp(1.0, np.array(self.scale_exponents, dtype=np.int64))
+
+    def reset(self, seed: int) -> NDArray[np.float64]:
+        """Start the next episode with an environment seed (see `episode_seed`); returns (inputs,) float64, unscaled."""
+        observation, _ = self.environment.reset(seed=seed)
+        self.episode += 1
+        self.episode_steps = 0
+        return self._flat(observation)
+
+    def step(self, action: int) -> tuple[NDArray[np.float64], float, bool, bool]:
+        """Take agent action 0..actions - 1: observation (inputs,) float64 unscaled, reward, terminated, truncated.
+
+        Raises RunError on an observation of the wrong shape and on NaN or infinity.
+        """
+        observation, reward, terminated, truncated, _ = self.environment.step(self.action_start + int(action))
+        self.episode_steps += 1
+        reward = float(reward)
+        if not math.isfinite(reward):
+            check_reward(reward, self.settings.task_id, self._where())
+        return self._flat(observation), reward, bool(terminated), bool(truncated)
+
+    def scale(self, observation: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Observation(s) times 2**exponent, input by input; the last axis has `inputs` entries."""
+        return observation * self._scale
+
+    def close(self) -> None:
+        """Free what the environment holds."""
+        self.environment.close()
+
+    def _where(self) -> str:
+        return f"in episode {self.episode}, step {self.episode_steps}"
+
+    def _flat(self, observation: Any) -> NDArray[np.float64]:
+        values = np.asarray(observation)
+        if values.shape != self._shape:
+            raise RunError(
+                f"{self.settings.task_id}: an observation of shape {values.shape} {self._where()}, but the "
+                f"environment's observation_space has shape {self._shape}; one of the two is wrong in the environment"
+            )
+        flat = values.astype(np.float64).reshape(-1)
+        if not math.isfinite(float(flat.dot(flat))):
+            check_observations(flat, self.settings.task_id, self._where())
+        return flat
+
+
+def make_task(
+    task_id: str, kwargs: Mapping[str, Any] | None = None, observation_scale: int | Sequence[int] = 0
+) -> Task:
+    """The task of a gymnasium id (or `module:Env-v0`) with constructor arguments and scale exponents.
+
+    Raises ConfigurationError where the id is unknown, the constructor fails, or the spaces are not Box observations
+    and Discrete actions.
+    """
+    return Task(TaskSettings(task_id, dict(kwargs or {}), observation_scale))
