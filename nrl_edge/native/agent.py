@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
+import zlib
 from functools import cache
 from operator import index
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nrl_edge.agent import EPISODE_ENDED, Counters, EntropySettings
+from nrl_edge.agent import ENTROPY_MODES, EPISODE_ENDED, Counters, EntropySettings
 from nrl_edge.codegen.core import render_core, seed_state
 from nrl_edge.codegen.render import render_folder
 from nrl_edge.errors import ConfigurationError, RunError
@@ -27,7 +28,7 @@ TRUNCATED = 2
 
 _REWARD_LIMIT = (1 << 22) - 1
 _INT16 = np.dtype(np.int16)
-_BYTES_DRAWN_OFFSET = 68
+_ENTROPY_MODE_OFFSET, _BYTES_DRAWN_OFFSET = 48, 68
 
 _STATUS_MESSAGES = {
     -2: "step was told that an episode ended, but no episode is open; step with an observation first",
@@ -240,9 +241,9 @@ class NativeAgent:
     def restore(self, snapshot: bytes) -> None:
         """Take a snapshot back; an open episode is dropped.
 
-        A seeded agent goes on with the snapshot's generator state where that was seeded too; a replay goes on at the
-        byte of its recording that the snapshot had reached. Raises ConfigurationError, and changes nothing, where the
-        snapshot is damaged or another agent's, or the recording is shorter than that.
+        A seeded agent goes on with the snapshot's generator state where that was seeded too, a replay at the byte of
+        its recording that the snapshot had reached where that was a replay too. Raises ConfigurationError, and changes
+        nothing, where the snapshot is damaged or another agent's, or the recording is shorter than that.
         """
         snapshot = bytes(snapshot)
         if len(snapshot) != self._configuration.snapshot_bytes:
@@ -251,8 +252,13 @@ class NativeAgent:
                 f" {len(snapshot)}; it is cut short, or another agent's"
             )
         drawn = int.from_bytes(snapshot[_BYTES_DRAWN_OFFSET : _BYTES_DRAWN_OFFSET + 4], "little")
-        is_replay = self._entropy.mode == "replay"
-        if is_replay and drawn > len(self._recording) and snapshot[:4] == b"NRLS":
+        was_replay = snapshot[_ENTROPY_MODE_OFFSET] == ENTROPY_MODES.index("replay")
+        seeks = was_replay and self._entropy.mode == "replay"
+        if (
+            seeks
+            and drawn > len(self._recording)
+            and zlib.crc32(snapshot[:-4]) == int.from_bytes(snapshot[-4:], "little")
+        ):
             raise ConfigurationError(
                 f"the snapshot was taken after {drawn} random bytes, but the recording has {len(self._recording)};"
                 " replay the recording of the same run"
@@ -260,7 +266,7 @@ class NativeAgent:
         status = self._library.nrl_native_restore(self._handle, snapshot)
         if status != 0:
             raise ConfigurationError(_STATUS_MESSAGES[status])
-        if is_replay:
+        if seeks:
             self._library.nrl_native_seek(self._handle, drawn)
 
     def weights_crc32(self) -> int:

@@ -9,7 +9,7 @@ from streams import TERMINATED, TRUNCATED, random_configuration, random_stream
 from nrl_edge.agent import EntropySettings
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.fixedpoint.reference import ReferenceAgent
-from nrl_edge.native import NativeAgent
+from nrl_edge.native.agent import NativeAgent
 
 # Large networks cost the reference more an update, so they get fewer; the total is what the promise is tested on.
 NETWORKS = 160

@@ -1,0 +1,61 @@
+"""nrl-edge boards: the board catalogue."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from nrl_edge.boards import Board, find_board, load_boards
+from nrl_host.cli.options import JsonOption
+from nrl_host.cli.output import Output
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command(epilog="Example: nrl-edge boards, or nrl-edge boards desktop")(boards)
+
+
+def boards(
+    board: Annotated[str | None, typer.Argument(metavar="[BOARD]", help="Show all of one board.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the boards that firmware can be generated for, and what was really run of each."""
+    output = Output(as_json)
+    if board is None:
+        table = Table("board", "name", "core", "isa", "noise", "evidence", "emulator")
+        for each in load_boards():
+            output.line(_record(each))
+            source = each.entropy_source.description if each.entropy_source else "none"
+            table.add_row(each.id, each.name, each.core, each.isa, source, each.evidence, each.emulator or "none")
+        output.table(table)
+        return
+    found = find_board(board)
+    memory = found.memory
+    details = _record(found) | {
+        "name": found.name,
+        "mcu": found.mcu,
+        "port_family": found.port_family,
+        "flags": list(found.flags),
+        "flash_bytes": memory.flash_bytes if memory else None,
+        "ram_bytes": memory.ram_bytes if memory else None,
+    }
+    output.line(details)
+    table = Table("what", "value")
+    for key, value in details.items():
+        text = " ".join(value) if isinstance(value, list) else "none" if value is None else str(value)
+        table.add_row(key.replace("_", " "), text)
+    output.table(table)
+
+
+def _record(board: Board) -> dict[str, object]:
+    source = board.entropy_source
+    return {
+        "id": board.id,
+        "core": board.core,
+        "isa": board.isa,
+        "trng": source.description if source else None,
+        "evidence": board.evidence,
+        "emulator": board.emulator,
+    }

@@ -1,0 +1,271 @@
+"""Reads experiment files. Whatever is wrong in one is a ConfigurationError, key and remedy named."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from nrl_edge.agent import ENTROPY_MODES
+from nrl_edge.boards import load_boards
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment.schema import (
+    ARITHMETIC_KINDS,
+    ArithmeticSection,
+    BoardSection,
+    EntropySection,
+    Experiment,
+    FormatsSection,
+    LearningSection,
+    NetworkSection,
+    RunSection,
+    TaskSection,
+)
+from nrl_edge.fixedpoint.configuration import MAX_HIDDEN_LAYERS, MAX_HIDDEN_UNITS, Formats
+from nrl_edge.learning.settings import PRESETS, RULES, Preset, RewardMode, RuleName
+from nrl_edge.strict_toml import (
+    Table,
+    finite_number,
+    parse_toml,
+    plain_value,
+    power_of_two_exponent,
+    read_text,
+    show,
+)
+
+MAX_SEED = (1 << 64) - 1
+MAX_EPISODES = 100_000_000
+MAX_SCALE_EXPONENT = 30
+MAX_LEARNING_RATE_EXPONENT = 20
+MAX_CLIP_EXPONENT = 8
+
+_SECTIONS = {
+    "task": TaskSection,
+    "network": NetworkSection,
+    "learning": LearningSection,
+    "arithmetic": ArithmeticSection,
+    "entropy": EntropySection,
+    "board": BoardSection,
+    "run": RunSection,
+}
+_REWARDS: tuple[RewardMode, ...] = ("delayed", "immediate")
+_RESERVED_PRESET = "actor-critic"
+_DEFAULT_SIGMA = {"nrl": 1e-3, "rmhl": 0.1}
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Read an experiment file. A recording that it names must exist. Raises ConfigurationError."""
+    path = Path(path)
+    experiment = parse_experiment(read_text(path, "experiment file"), str(path), path.parent)
+    recording = experiment.recording_path
+    if recording is not None and not recording.is_file():
+        raise ConfigurationError(
+            f"{path}: entropy.recording = {show(experiment.entropy.recording)}: there is no file {recording}; "
+            "the path is relative to the experiment file, and `replay` needs the bytes that a run recorded"
+        )
+    return experiment
+
+
+def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | None = None) -> Experiment:
+    """The experiment of a TOML text. `name` stands for it in messages; relative paths start from `folder`.
+
+    Raises ConfigurationError.
+    """
+    root = Table(parse_toml(text, name), name, "", list(_SECTIONS))
+    tables = {
+        section: root.table(section, [key.name for key in fields(kind)])
+        for section, kind in _SECTIONS.items()
+    }
+    if not root.has("task"):
+        root.fail("task", 'a [task] section with at least `id = "CartPole-v1"` is needed')
+    arithmetic = _arithmetic(tables["arithmetic"])
+    fixed_point = arithmetic.kind != "float64"
+    board_ids = [board.id for board in load_boards()]
+    return Experiment(
+        task=_task(tables["task"]),
+        network=NetworkSection(_hidden(tables["network"])),
+        learning=_learning(tables["learning"], fixed_point),
+        arithmetic=arithmetic,
+        entropy=_entropy(tables["entropy"], fixed_point),
+        board=BoardSection(tables["board"].choice("id", board_ids, BoardSection.id)),
+        run=RunSection(tables["run"].integer("checkpoint_every", 1, MAX_EPISODES, RunSection.checkpoint_every)),
+        name=name,
+        folder=folder,
+    )
+
+
+def check_experiment(experiment: Experiment) -> Experiment:
+    """An experiment made in code, checked by the rules of a file. Raises ConfigurationError."""
+    return parse_experiment(experiment.to_toml(), experiment.name, experiment.folder)
+
+
+def _seed(table: Table, default: int | None = None) -> int:
+    return table.integer("seed", 0, MAX_SEED, default, high_text="2^64 - 1")
+
+
+def _task(table: Table) -> TaskSection:
+    task_id = table.text("id", allowed='a gymnasium id such as "CartPole-v1" or "module:Env-v0" is needed')
+    if any(character.isspace() for character in task_id):
+        table.fail("id", 'a gymnasium id such as "CartPole-v1" has no blanks')
+    kwargs: dict[str, Any] = {}
+    if table.has("kwargs"):
+        if not isinstance(table.value("kwargs"), dict):
+            table.fail("kwargs", "a table of constructor arguments such as { gravity = 9.8 } is needed")
+        kwargs = table.value("kwargs")
+        for key, value in kwargs.items():
+            if not plain_value(value):
+                Table(kwargs, table.file, "task.kwargs", list(kwargs)).fail(
+                    key, "strings, booleans, 64-bit integers, finite numbers, and arrays and tables of them are allowed"
+                )
+    task = TaskSection(
+        id=task_id,
+        kwargs=kwargs,
+        observation_scale=_observation_scale(table),
+        reward=table.choice("reward", _REWARDS, "delayed"),
+        threshold=table.number("threshold") if table.has("threshold") else None,
+        seed=_seed(table) if table.has("seed") else None,
+    )
+    return task
+
+
+def _observation_scale(table: Table) -> float | tuple[float, ...]:
+    key = "observation_scale"
+    if not table.has(key):
+        return 1.0
+    value = table.value(key)
+    factors = value if isinstance(value, list) else [value]
+    exponents = [None if isinstance(factor, str) else power_of_two_exponent(factor) for factor in factors]
+    if not factors or any(exponent is None or abs(exponent) > MAX_SCALE_EXPONENT for exponent in exponents):
+        table.fail(
+            key,
+            "factors that are powers of two (0.5, 1, 2, 4, 8, ...) from 2^-30 to 2^30 are needed, one for all "
+            "inputs or an array such as [1, 1, 8, 1] with one an input",
+        )
+    scale = tuple(float(factor) for factor in factors)
+    return scale if isinstance(value, list) else scale[0]
+
+
+def _hidden(table: Table) -> tuple[int, ...]:
+    if not table.has("hidden"):
+        return NetworkSection().hidden
+    value = table.value("hidden")
+    if (
+        not isinstance(value, list)
+        or not 1 <= len(value) <= MAX_HIDDEN_LAYERS
+        or not all(type(units) is int and 1 <= units <= MAX_HIDDEN_UNITS for units in value)
+    ):
+        table.fail(
+            "hidden",
+            f"1 to {MAX_HIDDEN_LAYERS} layers of 1 to {MAX_HIDDEN_UNITS} units, such as [64] or [32, 32], are needed",
+        )
+    return tuple(value)
+
+
+def _learning(table: Table, fixed_point: bool) -> LearningSection:
+    rule: RuleName = table.choice("rule", RULES, "nrl")
+    if table.has("preset") and table.value("preset") == _RESERVED_PRESET:
+        table.fail("preset", f"this name is reserved and the preset is not there yet; allowed are {', '.join(PRESETS)}")
+    preset: Preset = table.choice("preset", PRESETS, "edge")
+    if fixed_point:
+        only_float = 'needs `kind = "float64"` under [arithmetic]; in fixed point (int16, tiny)'
+        if rule != "nrl":
+            table.fail("rule", f"this rule {only_float} the allowed rule is nrl")
+        if preset != "edge":
+            table.fail("preset", f"this preset {only_float} the allowed preset is edge")
+    sigma = None
+    if rule == "rmhl" or (rule, preset) == ("nrl", "paper"):
+        sigma = table.number("sigma", above=0.0, default=_DEFAULT_SIGMA[rule])
+    elif table.has("sigma"):
+        table.fail(
+            "sigma", f"rule {rule} with preset {preset} has no noise level; allowed with rmhl and with preset paper"
+        )
+    learning = LearningSection(
+        rule=rule,
+        preset=preset,
+        learning_rate=_learning_rate(table, fixed_point),
+        clip=_clip(table, LearningSection.clip if preset == "edge" else None),
+        episodes=table.integer("episodes", 1, MAX_EPISODES, LearningSection.episodes),
+        sigma=sigma,
+    )
+    return learning
+
+
+def _learning_rate(table: Table, fixed_point: bool) -> float:
+    key = "learning_rate"
+    if not table.has(key):
+        return LearningSection.learning_rate
+    value = table.value(key)
+    exponent = power_of_two_exponent(value)
+    if exponent is not None and -MAX_LEARNING_RATE_EXPONENT <= exponent <= 0:
+        return 2.0**exponent
+    number = finite_number(value)
+    if not fixed_point and number is not None and 2.0**-MAX_LEARNING_RATE_EXPONENT <= number <= 1.0:
+        return number
+    powers = f'a power of two from "2^-{MAX_LEARNING_RATE_EXPONENT}" to "2^0"'
+    if fixed_point:
+        table.fail(key, f'{powers} such as "2^-6" is needed; other numbers need `kind = "float64"` under [arithmetic]')
+    table.fail(key, f"{powers}, or a number in this range such as 0.005, is needed")
+
+
+def _clip(table: Table, default: float | None) -> float | None:
+    if not table.has("clip"):
+        return default
+    value = table.value("clip")
+    if value == "off":
+        return None
+    exponent = power_of_two_exponent(value)
+    if exponent is None or not -MAX_CLIP_EXPONENT <= exponent <= 0:
+        table.fail("clip", f'a power of two from "2^-{MAX_CLIP_EXPONENT}" to 1 such as 0.25, or "off", is needed')
+    return 2.0**exponent
+
+
+def _arithmetic(table: Table) -> ArithmeticSection:
+    kind = table.choice("kind", ARITHMETIC_KINDS, "int16")
+    formats = FormatsSection()
+    if table.has("formats") and table.value("formats") != "auto":
+        if not isinstance(table.value("formats"), dict):
+            table.fail("formats", '"auto" or a table such as { observation_frac_bits = 10 } is needed')
+        if kind == "float64":
+            table.fail("formats", 'float64 has no fixed-point formats; "auto" is allowed')
+        formats = _formats(
+            table.table("formats", [key.name for key in fields(FormatsSection)]),
+            parameter_bits=16 if kind == "int16" else 8,
+        )
+    return ArithmeticSection(kind, formats)
+
+
+def _formats(table: Table, parameter_bits: int) -> FormatsSection:
+    sixteen = parameter_bits == 16
+
+    def bits(key: str, low: int, high: int) -> int | None:
+        return table.integer(key, low, high) if table.has(key) else None
+
+    formats = FormatsSection(
+        observation_frac_bits=bits("observation_frac_bits", 0, 14),
+        weight_frac_bits=bits("weight_frac_bits", 2, 15) if sixteen else bits("weight_frac_bits", 0, 7),
+        trace_frac_bits=bits("trace_frac_bits", 0, 12) if sixteen else bits("trace_frac_bits", 0, 6),
+        reward_frac_bits=bits("reward_frac_bits", 0, 16),
+    )
+    if formats.observation_frac_bits is not None and formats.weight_frac_bits is not None:
+        try:
+            Formats(parameter_bits, formats.observation_frac_bits, formats.weight_frac_bits, trace_frac_bits=0)
+        except ConfigurationError as error:
+            table.fail("weight_frac_bits", str(error))
+    return formats
+
+
+def _entropy(table: Table, fixed_point: bool) -> EntropySection:
+    mode = table.choice("mode", ENTROPY_MODES, "seeded")
+    if not fixed_point and mode != "seeded":
+        table.fail(
+            "mode", 'allowed is "seeded" with `kind = "float64"`: float training has no recorded or hardware entropy'
+        )
+    recording = None
+    if mode == "replay":
+        recording = table.text("recording", allowed='mode "replay" needs the file of the recorded bytes, as a path')
+    elif table.has("recording"):
+        table.fail(
+            "recording", f'allowed with mode = "replay" only, and mode is {show(mode)}; remove it or set the mode'
+        )
+    entropy = EntropySection(mode, _seed(table, EntropySection.seed), recording)
+    return entropy

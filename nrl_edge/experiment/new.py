@@ -1,0 +1,74 @@
+"""Writes the experiment file that a user starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment.load import parse_experiment
+from nrl_edge.strict_toml import did_you_mean, format_value
+from nrl_edge.tasks import TASK_DEFAULTS, make_task, task_defaults
+
+EXPERIMENT_FILE = "experiment.toml"
+_TEMPLATE = Path(__file__).with_name("experiment.toml.j2")
+_SCALE_NOTES = {"CartPole-v1": "The pole's angle, in radians, is tiny beside the other three."}
+
+
+def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers: int = 1) -> Path:
+    """Write `experiment.toml`, with a comment for every choice, into a folder that is made where it is missing.
+
+    `task` is a short name (cartpole, acrobot) or any gymnasium id. Returns the file's path. Raises ConfigurationError
+    where the file exists already, the task is not known or does not fit, or the folder cannot be written.
+    """
+    path = Path(folder) / EXPERIMENT_FILE
+    if path.exists():
+        raise ConfigurationError(f"{path} exists already and stays as it is; name another folder, or remove the file")
+    text = experiment_text(task, hidden_layers=hidden_layers)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # "x" refuses a file that appeared since the check above.
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def experiment_text(task: str, *, hidden_layers: int = 1) -> str:
+    """The commented text of a new experiment. Raises ConfigurationError."""
+    defaults = task_defaults(task.lower() if task.lower() in TASK_DEFAULTS else task, hidden_layers)
+    task_id = str(defaults.task_id)
+    try:
+        made = make_task(task_id)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}. Short names are {', '.join(sorted(TASK_DEFAULTS))}{did_you_mean(task, TASK_DEFAULTS)}"
+        ) from error
+    inputs, actions = made.inputs, made.actions
+    made.close()
+    exponents = defaults.observation_scale
+    scale: object = 1
+    if isinstance(exponents, tuple):
+        scale = [2**exponent if exponent >= 0 else 2.0**exponent for exponent in exponents]
+    clip = defaults.clip
+    text = (
+        Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+        .from_string(_TEMPLATE.read_text(encoding="utf-8"))
+        .render(
+            file=EXPERIMENT_FILE,
+            task_id=format_value(task_id),
+            inputs=inputs,
+            actions=actions,
+            observation_scale=format_value(scale),
+            scale_note=_SCALE_NOTES.get(task_id, ""),
+            threshold="" if defaults.threshold is None else format_value(defaults.threshold),
+            hidden=format_value(defaults.hidden),
+            learning_rate=format_value(f"2^-{defaults.learning_rate_exponent}"),
+            clip='"off"' if clip is None else format_value(clip),
+            episodes=defaults.episodes,
+        )
+    )
+    parse_experiment(text)
+    return text

@@ -1,0 +1,239 @@
+"""What an experiment file says, as frozen dataclasses: one class a section. `load.py` reads and checks the file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from nrl_edge.agent import EntropyMode
+from nrl_edge.learning.settings import Preset, RewardMode, RuleName
+from nrl_edge.strict_toml import format_value, power_of_two_exponent
+
+ArithmeticKind = Literal["int16", "tiny", "float64"]
+ARITHMETIC_KINDS: tuple[ArithmeticKind, ...] = ("int16", "tiny", "float64")
+
+
+@dataclass(frozen=True)
+class TaskSection:
+    """[task]: what is to be learned."""
+
+    id: str
+    """A gymnasium id such as `CartPole-v1`, or `module:Env-v0`, which imports `module` first."""
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the environment's constructor: strings, finite numbers, booleans, arrays and tables of them."""
+    observation_scale: float | tuple[float, ...] = 1.0
+    """Factors, each a power of two: one an input, or one for all. Aim at scaled magnitudes of about 1 to 10."""
+    reward: RewardMode = "delayed"
+    """`delayed`: learn at the end of an episode from its return. `immediate`: learn at every step from its reward."""
+    threshold: float | None = None
+    """The task is solved where the mean return of 100 episodes reaches this; None: it never counts as solved."""
+    seed: int | None = None
+    """Seed of the episodes; None: the same as [entropy] seed."""
+
+    @property
+    def scale_exponents(self) -> int | tuple[int, ...]:
+        """`observation_scale` as exponents of two."""
+        if isinstance(self.observation_scale, tuple):
+            return tuple(_exponent(factor) for factor in self.observation_scale)
+        return _exponent(self.observation_scale)
+
+
+@dataclass(frozen=True)
+class NetworkSection:
+    """[network]: the agent's multi-layer perceptron."""
+
+    hidden: tuple[int, ...] = (64,)
+    """Units of each hidden layer: 1 to 3 layers of 1 to 128 units."""
+
+
+@dataclass(frozen=True)
+class LearningSection:
+    """[learning]: the rule and its constants."""
+
+    rule: RuleName = "nrl"
+    preset: Preset = "edge"
+    """`paper`: as published. `edge`: the changes that make the rule fast and cheap on a chip."""
+    learning_rate: float = 2.0**-7
+    """2^-20 to 1. Fixed point takes powers of two only."""
+    clip: float | None = 0.25
+    """Largest Euclidean norm of one update of all weights together, a power of two; None: no limit."""
+    episodes: int = 1000
+    sigma: float | None = None
+    """Standard deviation of the noise on pre-activations; None where the rule has none (NRL `edge`, REINFORCE)."""
+
+    @property
+    def learning_rate_exponent(self) -> int | None:
+        """K where the learning rate is 2^-K, else None."""
+        exponent = power_of_two_exponent(self.learning_rate)
+        return None if exponent is None else -exponent
+
+    @property
+    def clip_exponent(self) -> int | None:
+        """C where the clip is 2^-C; None without a clip."""
+        return None if self.clip is None else -_exponent(self.clip)
+
+
+@dataclass(frozen=True)
+class FormatsSection:
+    """[arithmetic.formats]: fraction bits of each quantity; None: chosen automatically."""
+
+    observation_frac_bits: int | None = None
+    weight_frac_bits: int | None = None
+    trace_frac_bits: int | None = None
+    reward_frac_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class ArithmeticSection:
+    """[arithmetic]: the numbers that the agent computes with."""
+
+    kind: ArithmeticKind = "int16"
+    """`int16`: 16-bit weights and traces. `tiny`: 8-bit ones. `float64`: training on the host only."""
+    formats: FormatsSection = field(default_factory=FormatsSection)
+
+
+@dataclass(frozen=True)
+class EntropySection:
+    """[entropy]: where the agent's random bytes come from."""
+
+    mode: EntropyMode = "seeded"
+    seed: int = 42
+    """64-bit seed of the agent (`seeded` mode) and, unless [task] has its own, of the episodes."""
+    recording: str | None = None
+    """File of the recorded bytes (`replay` mode), relative to the experiment file."""
+
+
+@dataclass(frozen=True)
+class BoardSection:
+    """[board]: where the agent runs."""
+
+    id: str = "desktop"
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """[run]: how a run is kept."""
+
+    checkpoint_every: int = 50
+    """Episodes between two checkpoints."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment file. Two experiments are equal where they say the same, whatever their files are called."""
+
+    task: TaskSection
+    network: NetworkSection = field(default_factory=NetworkSection)
+    learning: LearningSection = field(default_factory=LearningSection)
+    arithmetic: ArithmeticSection = field(default_factory=ArithmeticSection)
+    entropy: EntropySection = field(default_factory=EntropySection)
+    board: BoardSection = field(default_factory=BoardSection)
+    run: RunSection = field(default_factory=RunSection)
+    name: str = field(default="experiment.toml", compare=False)
+    """What messages call it: the path of its file."""
+    folder: Path | None = field(default=None, compare=False)
+    """Folder of its file, which relative paths start from; None: the working directory."""
+
+    @property
+    def episode_seed(self) -> int:
+        """Seed of the episodes: [task] seed, or else [entropy] seed."""
+        return self.entropy.seed if self.task.seed is None else self.task.seed
+
+    @property
+    def recording_path(self) -> Path | None:
+        """Where the recorded entropy is, or None."""
+        return None if self.entropy.recording is None else (self.folder or Path()) / self.entropy.recording
+
+    def with_absolute_paths(self) -> Experiment:
+        """The same experiment, independent of where its file is."""
+        path = self.recording_path
+        if path is None:
+            return self
+        return replace(self, entropy=replace(self.entropy, recording=str(path.resolve())))
+
+    def with_overrides(
+        self, *, seed: int | None = None, episodes: int | None = None, board: str | None = None
+    ) -> Experiment:
+        """A checked copy with another seed (of agent and episodes alike), number of episodes or board.
+
+        Raises ConfigurationError where a value is not allowed.
+        """
+        from nrl_edge.experiment.load import check_experiment
+
+        changed = self
+        if seed is not None:
+            changed = replace(
+                changed, entropy=replace(changed.entropy, seed=seed), task=replace(changed.task, seed=None)
+            )
+        if episodes is not None:
+            changed = replace(changed, learning=replace(changed.learning, episodes=episodes))
+        if board is not None:
+            changed = replace(changed, board=replace(changed.board, id=board))
+        return check_experiment(changed)
+
+    def to_toml(self) -> str:
+        """The canonical text: every setting written out. It parses back to an equal experiment."""
+        task, learning, formats = self.task, self.learning, self.arithmetic.formats
+        scale = task.observation_scale
+        sections: dict[str, dict[str, object]] = {
+            "task": {
+                "id": task.id,
+                "kwargs": dict(task.kwargs) or None,
+                "observation_scale": [_short(factor) for factor in scale]
+                if isinstance(scale, tuple)
+                else _short(scale),
+                "reward": task.reward,
+                "threshold": None if task.threshold is None else _short(task.threshold),
+                "seed": task.seed,
+            },
+            "network": {"hidden": list(self.network.hidden)},
+            "learning": {
+                "rule": learning.rule,
+                "preset": learning.preset,
+                "learning_rate": _power(learning.learning_rate),
+                "clip": "off" if learning.clip is None else _power(learning.clip),
+                "episodes": learning.episodes,
+                "sigma": learning.sigma,
+            },
+            "arithmetic": {"kind": self.arithmetic.kind},
+            "arithmetic.formats": {
+                "observation_frac_bits": formats.observation_frac_bits,
+                "weight_frac_bits": formats.weight_frac_bits,
+                "trace_frac_bits": formats.trace_frac_bits,
+                "reward_frac_bits": formats.reward_frac_bits,
+            },
+            "entropy": {
+                "mode": self.entropy.mode,
+                "seed": self.entropy.seed,
+                "recording": self.entropy.recording,
+            },
+            "board": {"id": self.board.id},
+            "run": {"checkpoint_every": self.run.checkpoint_every},
+        }
+        if formats == FormatsSection():
+            del sections["arithmetic.formats"]
+            sections["arithmetic"]["formats"] = "auto"
+        blocks = []
+        for name, values in sections.items():
+            lines = [f"{key} = {format_value(value)}" for key, value in values.items() if value is not None]
+            blocks.append("\n".join([f"[{name}]", *lines]) + "\n")
+        return "\n".join(blocks)
+
+
+def _exponent(power: float) -> int:
+    """E of a number that is known to be 2^E."""
+    return math.frexp(power)[1] - 1
+
+
+def _short(value: float) -> int | float:
+    """8 instead of 8.0."""
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def _power(value: float) -> str | float:
+    """ "2^-6" where a number is a power of two, else the number."""
+    exponent = power_of_two_exponent(value)
+    return value if exponent is None else f"2^{exponent}"

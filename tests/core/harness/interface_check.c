@@ -1,0 +1,274 @@
+/*
+ * Drives every function of nrl_agent.h through its contract; ends with the line number of the first check that fails.
+ * It is run under sanitizers, with randomly damaged snapshots among its inputs.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "nrl_agent.h"
+#include "nrl_crc32.h"
+
+#define CHECK(condition)                                           \
+    do {                                                           \
+        if (!(condition)) {                                        \
+            printf("line %d: %s\n", __LINE__, #condition);         \
+            return 1;                                              \
+        }                                                          \
+    } while (0)
+
+static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
+static nrl_entropy_t entropy, other_entropy;
+static nrl_agent_t agent, other, before;
+static uint8_t snapshot[NRL_SNAPSHOT_BYTES], second[NRL_SNAPSHOT_BYTES], damaged[NRL_SNAPSHOT_BYTES];
+static int16_t observation[NRL_INPUTS];
+static uint32_t noise = 1;
+
+static uint32_t next_noise(void)
+{
+    noise = noise * UINT32_C(1664525) + UINT32_C(1013904223);
+    return noise >> 8;
+}
+
+static int run_episodes(nrl_agent_t *learner, unsigned count)
+{
+    for (unsigned episode = 0; episode < count; ++episode) {
+        for (unsigned step = 0; step < 5u; ++step) {
+            for (unsigned j = 0; j < NRL_INPUTS; ++j) {
+                observation[j] = (int16_t)((int32_t)(next_noise() & 0x1fffu) - 0x1000);
+            }
+            if (nrl_agent_step(learner, observation, (int32_t)(next_noise() & 0x3ffu), false, false) < 0) {
+                return -1;
+            }
+        }
+        if (nrl_agent_step(learner, observation, 256, true, false) != NRL_EPISODE_ENDED) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void write_checksum(uint8_t *bytes)
+{
+    const uint32_t crc = nrl_crc32(0, bytes, NRL_SNAPSHOT_BYTES - 4);
+
+    for (unsigned i = 0; i < 4u; ++i) {
+        bytes[NRL_SNAPSHOT_BYTES - 4 + i] = (uint8_t)(crc >> (8u * i) & 0xffu);
+    }
+}
+
+/* Hands over a snapshot in chunks of odd sizes. */
+static int restore_in_chunks(nrl_agent_t *learner, const uint8_t *bytes, uint32_t length)
+{
+    uint32_t offset = 0;
+
+    if (nrl_agent_restore_begin(learner) != NRL_OK) {
+        return -100;
+    }
+    while (offset < length) {
+        uint32_t chunk = next_noise() % 37u;
+
+        chunk = chunk < length - offset ? chunk : length - offset;
+        if (nrl_agent_restore_write(learner, offset, bytes + offset, chunk) != NRL_OK) {
+            return -101;
+        }
+        offset += chunk;
+    }
+    return nrl_agent_restore_commit(learner);
+}
+
+static bool same_state(const nrl_agent_t *a, const nrl_agent_t *b)
+{
+    return memcmp(a->weights, b->weights, sizeof a->weights) == 0 &&
+           memcmp(&a->counters, &b->counters, sizeof a->counters) == 0 && a->episodes == b->episodes &&
+           a->steps == b->steps && a->return_baseline == b->return_baseline &&
+           a->baseline_is_set == b->baseline_is_set;
+}
+
+static bool no_entropy(void *context, uint8_t *bytes, uint16_t length)
+{
+    unsigned *const left = context;
+
+    if (*left == 0u) {
+        return false;
+    }
+    --*left;
+    memset(bytes, 0x5a, length);
+    return true;
+}
+
+static int check_restores(void)
+{
+    nrl_entropy_seed(&entropy, seed);
+    CHECK(nrl_agent_init(&agent, &entropy) == NRL_OK);
+    CHECK(run_episodes(&agent, 4) == 0);
+    CHECK(agent.episodes == 4 && agent.steps == 20 && agent.episode_steps == 5);
+    CHECK(nrl_agent_snapshot(&agent, snapshot) == NRL_OK);
+    CHECK(nrl_crc32(0, snapshot + 72, NRL_SNAPSHOT_BYTES - 76) == nrl_agent_weights_crc32(&agent));
+
+    /* an agent with the snapshot goes the same way as the agent that it was taken from */
+    nrl_entropy_seed(&other_entropy, seed);
+    CHECK(nrl_agent_init(&other, &other_entropy) == NRL_OK);
+    CHECK(nrl_agent_restore(&other, snapshot) == NRL_OK);
+    CHECK(same_state(&agent, &other));
+    noise = 7;
+    CHECK(run_episodes(&agent, 3) == 0);
+    noise = 7;
+    CHECK(run_episodes(&other, 3) == 0);
+    CHECK(same_state(&agent, &other));
+
+    /* the same in chunks; what was learned since is gone */
+    CHECK(restore_in_chunks(&other, snapshot, NRL_SNAPSHOT_BYTES) == NRL_OK);
+    noise = 7;
+    CHECK(run_episodes(&other, 3) == 0);
+    CHECK(same_state(&agent, &other));
+    CHECK(nrl_agent_snapshot(&agent, snapshot) == NRL_OK);
+    CHECK(nrl_agent_snapshot(&other, second) == NRL_OK);
+    CHECK(memcmp(snapshot, second, sizeof snapshot) == 0);
+
+    for (uint32_t offset = 0; offset < NRL_SNAPSHOT_BYTES; offset += 13) {
+        const uint32_t length = NRL_SNAPSHOT_BYTES - offset < 13 ? NRL_SNAPSHOT_BYTES - offset : 13;
+        uint8_t chunk[13];
+
+        CHECK(nrl_agent_snapshot_read(&agent, offset, chunk, length) == NRL_OK);
+        CHECK(memcmp(chunk, snapshot + offset, length) == 0);
+    }
+    return 0;
+}
+
+/* Refused whole and in chunks, with nothing changed but, in chunks, an open episode. */
+static int check_refused(const uint8_t *bytes)
+{
+    before = agent;
+    CHECK(nrl_agent_restore(&agent, bytes) == NRL_ERROR_SNAPSHOT);
+    CHECK(memcmp(&before, &agent, sizeof agent) == 0);
+    CHECK(restore_in_chunks(&agent, bytes, NRL_SNAPSHOT_BYTES) == NRL_ERROR_SNAPSHOT);
+    CHECK(same_state(&before, &agent));
+    CHECK(!agent.restore_is_staged);
+    for (unsigned j = 0; j < NRL_PARAMETERS; ++j) {
+        CHECK(agent.traces[j] == 0);
+    }
+    return 0;
+}
+
+static int check_refusals(void)
+{
+    static const unsigned headers[] = {0, 3, 4, 5, 8, 11};
+
+    for (unsigned i = 0; i < sizeof headers / sizeof headers[0]; ++i) {
+        memcpy(damaged, snapshot, sizeof damaged);
+        damaged[headers[i]] ^= 1u;
+        write_checksum(damaged);
+        CHECK(check_refused(damaged) == 0);
+    }
+    /* every single damaged byte is caught by the CRC */
+    for (unsigned i = 0; i < NRL_SNAPSHOT_BYTES; ++i) {
+        memcpy(damaged, snapshot, sizeof damaged);
+        damaged[i] = (uint8_t)(damaged[i] ^ (1u << (next_noise() & 7u)));
+        CHECK(check_refused(damaged) == 0);
+    }
+    /* a baseline of 2^30 would overflow the next update */
+    memcpy(damaged, snapshot, sizeof damaged);
+    damaged[23] = 0x40;
+    write_checksum(damaged);
+    CHECK(check_refused(damaged) == 0);
+#if NRL_PARAMETER_BITS == 16 && NRL_HIDDEN_LAYERS == 1 && NRL_HIDDEN_1 >= 3
+    /* the last row, at 32767 each, is above 65535 from three weights on */
+    memcpy(damaged, snapshot, sizeof damaged);
+    for (unsigned i = 0; i < 2u * 3u; i += 2) {
+        damaged[NRL_SNAPSHOT_BYTES - 10 + i] = 0xff;
+        damaged[NRL_SNAPSHOT_BYTES - 9 + i] = 0x7f;
+    }
+    write_checksum(damaged);
+    CHECK(check_refused(damaged) == 0);
+#endif
+    /* weights at the ends of their range, where they are allowed, cannot overflow anything */
+    memcpy(damaged, snapshot, sizeof damaged);
+    memset(damaged + 72, 0, NRL_SNAPSHOT_BYTES - 76);
+    damaged[72] = 0x80;
+    damaged[73] = 0x80;
+    write_checksum(damaged);
+    other = agent;
+    CHECK(nrl_agent_restore(&other, damaged) == NRL_OK);
+    for (unsigned step = 0; step < 50u; ++step) {
+        for (unsigned j = 0; j < NRL_INPUTS; ++j) {
+            observation[j] = (next_noise() & 1u) != 0u ? INT16_MIN : INT16_MAX;
+        }
+        CHECK(nrl_agent_step(&other, observation, (next_noise() & 1u) != 0u ? INT32_MIN : INT32_MAX, false, false) >= 0);
+        if (step % 3u == 2u) {
+            CHECK(nrl_agent_step(&other, observation, INT32_MIN, false, true) == NRL_EPISODE_ENDED);
+        }
+    }
+    CHECK(other.counters.observation >= 50u * NRL_INPUTS);
+    return 0;
+}
+
+static int check_status_codes(void)
+{
+    unsigned draws_left = 0;
+    uint32_t crc;
+
+    /* ends without an episode change nothing */
+    before = agent;
+    CHECK(nrl_agent_step(&agent, observation, 5, true, false) == NRL_ERROR_NO_EPISODE);
+    CHECK(nrl_agent_step(&agent, observation, 5, false, true) == NRL_ERROR_NO_EPISODE);
+    CHECK(memcmp(&before, &agent, sizeof agent) == 0);
+
+    /* no snapshot of an open episode; a refused restore leaves it open, a chunked one drops it */
+    CHECK(nrl_agent_step(&agent, observation, 0, false, false) >= 0);
+    CHECK(nrl_agent_snapshot(&agent, second) == NRL_ERROR_EPISODE_OPEN);
+    CHECK(nrl_agent_snapshot_read(&agent, 0, second, 4) == NRL_ERROR_EPISODE_OPEN);
+    memcpy(damaged, snapshot, sizeof damaged);
+    damaged[100 % NRL_SNAPSHOT_BYTES] ^= 1u;
+    CHECK(nrl_agent_restore(&agent, damaged) == NRL_ERROR_SNAPSHOT && agent.episode_open);
+    CHECK(nrl_agent_restore_begin(&agent) == NRL_OK && !agent.episode_open);
+
+    /* a staged restore: no step, chunks in order only, incomplete is refused */
+    crc = nrl_agent_weights_crc32(&agent);
+    CHECK(nrl_agent_step(&agent, observation, 0, false, false) == NRL_ERROR_SNAPSHOT);
+    CHECK(nrl_agent_restore_write(&agent, 1, snapshot, 4) == NRL_ERROR_RANGE);
+    CHECK(nrl_agent_restore_write(&agent, 0, snapshot, NRL_SNAPSHOT_BYTES + 1u) == NRL_ERROR_RANGE);
+    CHECK(nrl_agent_restore_write(&agent, 0, snapshot, 80) == NRL_OK);
+    CHECK(nrl_agent_restore_write(&agent, 0, snapshot, 80) == NRL_ERROR_RANGE);
+    CHECK(nrl_agent_restore_write(&agent, 80, snapshot, UINT32_MAX) == NRL_ERROR_RANGE);
+    CHECK(nrl_agent_snapshot(&agent, second) == NRL_OK);
+    CHECK(nrl_crc32(0, second + 72, NRL_SNAPSHOT_BYTES - 76) == crc);
+    CHECK(nrl_agent_restore_commit(&agent) == NRL_ERROR_SNAPSHOT);
+    CHECK(nrl_agent_restore_commit(&agent) == NRL_ERROR_SNAPSHOT);
+    CHECK(nrl_agent_restore_write(&agent, 0, snapshot, 1) == NRL_ERROR_SNAPSHOT);
+    CHECK(nrl_agent_weights_crc32(&agent) == crc);
+    CHECK(run_episodes(&agent, 1) == 0);
+
+    CHECK(nrl_agent_snapshot_read(&agent, NRL_SNAPSHOT_BYTES, second, 0) == NRL_OK);
+    CHECK(nrl_agent_snapshot_read(&agent, NRL_SNAPSHOT_BYTES, second, 1) == NRL_ERROR_RANGE);
+    CHECK(nrl_agent_snapshot_read(&agent, NRL_SNAPSHOT_BYTES + 1u, second, 0) == NRL_ERROR_RANGE);
+    CHECK(nrl_agent_snapshot_read(&agent, 4, second, UINT32_MAX) == NRL_ERROR_RANGE);
+
+    /* without entropy there is no agent, until a snapshot brings one; its source is then left alone */
+    nrl_entropy_use(&other_entropy, NRL_ENTROPY_RAW, no_entropy, &draws_left);
+    CHECK(nrl_agent_init(&other, &other_entropy) == NRL_ERROR_ENTROPY);
+    CHECK(nrl_agent_step(&other, observation, 0, false, false) == NRL_ERROR_ENTROPY);
+    CHECK(nrl_agent_snapshot(&other, second) == NRL_ERROR_ENTROPY);
+    CHECK(nrl_agent_restore(&other, snapshot) == NRL_OK);
+    CHECK(other_entropy.mode == NRL_ENTROPY_RAW && other_entropy.bytes_drawn == 0 && other_entropy.state[0] == 0);
+    crc = nrl_agent_weights_crc32(&other);
+    CHECK(run_episodes(&other, 2) == 0);
+    CHECK(nrl_agent_weights_crc32(&other) == crc);
+    /* 2 x 5 steps, and an update an episode or, with immediate reward, a call of an open episode */
+    CHECK(other.counters.entropy - agent.counters.entropy == (NRL_IMMEDIATE_REWARD ? 20u : 12u));
+
+    /* counters stop at their maximum */
+    other.counters.entropy = UINT32_MAX;
+    other.steps = UINT32_MAX - 1u;
+    CHECK(run_episodes(&other, 1) == 0);
+    CHECK(other.counters.entropy == UINT32_MAX && other.steps == UINT32_MAX);
+
+    /* a source with neither callback nor seed fails, it does not crash */
+    nrl_entropy_use(&other_entropy, NRL_ENTROPY_EXPANDED, NULL, NULL);
+    CHECK(nrl_agent_init(&other, &other_entropy) == NRL_ERROR_ENTROPY);
+    return 0;
+}
+
+int main(void)
+{
+    return check_restores() == 0 && check_refusals() == 0 && check_status_codes() == 0 ? 0 : 1;
+}
