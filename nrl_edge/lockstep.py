@@ -85,3 +85,8 @@ class Lockstep:
         if action != EPISODE_ENDED:
             raise RunError(f"the agent answered the end of episode {episode} with action {action}: it is out of step")
         return EpisodeOutcome(episode, total, length, terminated)
+
+    @property
+    def saturated_observations(self) -> int:
+        """Observation values so far that did not fit their format."""
+        return self._quantise.saturated

@@ -2,7 +2,7 @@
 
 A file is a 28-byte header and then one entry a call, appended as the run goes on, all little-endian:
 
-    header: 4 bytes "NRLR", u16 version 1, u16 inputs, u32 agent identity, u64 seed, u32 zero, u32 CRC-32 of the 24 bytes before
+    header: 4 bytes "NRLR", u16 version 1, u16 inputs, u32 agent identity, u64 seed, u32 zero, u32 CRC-32 of all before
     entry:  inputs x i16 observation, i32 reward, u8 flags (bit 0 terminated, bit 1 truncated), u8 action (255: none)
 """
 

@@ -1,7 +1,7 @@
 """One experiment over many seeds and arithmetics, in one table: does fixed point learn as well as float64?
 
-Float64 agents train side by side in one batch; fixed-point agents run as the generated C in process, seeds spread over the
-machine's cores. Both learn from episodes with the same seeds.
+Float64 agents train side by side in one batch; fixed-point agents run as the generated C in process, seeds spread over
+the machine's cores. Both learn from episodes with the same seeds.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 
 
 class GracefulStop:
-    """Context manager around a run. After the first SIGINT or SIGTERM `requested` is True; a second SIGINT interrupts."""
+    """Context manager around a run: the first SIGINT or SIGTERM makes `requested` True, a second SIGINT interrupts."""
 
     def __init__(self) -> None:
         self.requested = False

@@ -1,8 +1,8 @@
 """Builds a generated project with PlatformIO, with or without its package registry.
 
-PlatformIO normally fetches its SCons and a platform from its registry. With the `system` toolchain this module lays out a
-PlatformIO core folder in which both are already there: SCons from PyPI, and a small `native` platform around the system's
-compiler. The project's platformio.ini stays the one that an online user needs.
+PlatformIO normally fetches its SCons and a platform from its registry. With the `system` toolchain this module lays out
+a PlatformIO core folder in which both are already there: SCons from PyPI, and a small `native` platform around the
+system's compiler. The project's platformio.ini stays the one that an online user needs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
-from nrl_edge.native.cache import cache_folder
+from nrl_edge.native import cache_folder
 
 Toolchain = Literal["system", "platformio"]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from nrl_edge import __version__
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.firmware import render_firmware
-from nrl_edge.codegen.render import render
+from nrl_edge.codegen.render import render_template, write_files
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
@@ -35,8 +36,8 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
         "environment": experiment.board.id,
         "core_files": sorted(path for path in files if Path(path).name in core),
     }
-    files["platformio.ini"] = render("project/platformio.ini.j2", **values)
-    files["README.md"] = render("project/README.md.j2", **values)
+    files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
+    files["README.md"] = render_template("project/README.md.j2", values)
     files["experiment.toml"] = experiment.to_toml()
     manifest = {
         "generator": f"nrl-edge {__version__}",
@@ -62,20 +63,15 @@ def write_project(experiment: Experiment, configuration: AgentConfiguration, fol
             raise ConfigurationError(
                 f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
             )
-        _remove_generated(folder)
-        written = []
-        for name, text in sorted(render_project(experiment, configuration).items()):
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            written.append(path)
-        return written
+        files = render_project(experiment, configuration)
+        _remove_stale(folder, files)
+        return write_files(files, folder)
     except OSError as error:
         raise ConfigurationError(f"cannot write the project to {folder}: {error}") from error
 
 
-def _remove_generated(folder: Path) -> None:
-    """Remove what an earlier generation wrote, so that no source file of another network stays behind."""
+def _remove_stale(folder: Path, files: Mapping[str, str]) -> None:
+    """Remove what an earlier generation wrote and this one does not: a left-over source would be compiled too."""
     marker = folder / MARKER
     if not marker.is_file():
         return
@@ -87,5 +83,5 @@ def _remove_generated(folder: Path) -> None:
     for name in names:
         path = (folder / str(name)).resolve()
         # The list is a file that anybody may have edited: it removes nothing outside the project.
-        if path.is_relative_to(root):
+        if name not in files and path.is_relative_to(root):
             path.unlink(missing_ok=True)

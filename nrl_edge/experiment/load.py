@@ -72,10 +72,7 @@ def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | No
     Raises ConfigurationError.
     """
     root = Table(parse_toml(text, name), name, "", list(_SECTIONS))
-    tables = {
-        section: root.table(section, [key.name for key in fields(kind)])
-        for section, kind in _SECTIONS.items()
-    }
+    tables = {section: root.table(section, [key.name for key in fields(kind)]) for section, kind in _SECTIONS.items()}
     if not root.has("task"):
         root.fail("task", 'a [task] section with at least `id = "CartPole-v1"` is needed')
     arithmetic = _arithmetic(tables["arithmetic"])

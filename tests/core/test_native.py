@@ -112,6 +112,25 @@ def test_a_recorded_raw_run_is_replayed_to_the_same_weights() -> None:
     assert NativeAgent(SMALL, EntropySettings(mode="raw")).weights_crc32() != raw.weights_crc32()
 
 
+def test_raw_bytes_are_used_in_order_and_none_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, given = np.random.default_rng(5), []
+
+    def urandom(length: int) -> bytes:
+        if sum(map(len, given)) >= 8192:
+            raise OSError("no more random bytes")
+        given.append(rng.bytes(length))
+        return given[-1]
+
+    monkeypatch.setattr("nrl_edge.native.agent.os.urandom", urandom)
+    agent = NativeAgent(SMALL, EntropySettings(mode="raw"), recording=True)
+    run_episodes(agent, 1, 160)
+    produced = b"".join(given)
+    assert len(given) > 1 and agent.counters().entropy > 0
+    # A draw that is too large for what is left takes nothing; smaller ones go on taking it.
+    assert agent.recorded == produced[: len(agent.recorded)]
+    assert len(agent.recorded) == agent.bytes_drawn > len(produced) - 8
+
+
 def test_a_restored_replay_goes_on_in_its_recording() -> None:
     recording = np.random.default_rng(0).bytes(20_000)
     entropy = EntropySettings(mode="replay", recording=recording)

@@ -343,12 +343,27 @@ def test_what_was_wrong_is_counted_on_both_sides(device_library: ctypes.CDLL) ->
     bad_crc = bytearray(good)
     bad_crc[8] ^= 0x10
     stream = good + bytes(bad_crc) + bytes([0xFF] + [9] * 300 + [0]) + b"\x09abc\0" + b"\x03ab\0" + b"\0" + good
-    counters = LinkCounters()
-    assert len(FrameDecoder(counters).feed(stream)) == 2
     frames, counted = c_receive(device_library, stream)
     assert len(frames) == 2
     assert counted == {"bad_crc": 1, "overlong": 1, "malformed": 2}
-    assert counted == {name: counters.as_dict()[name] for name in counted}
+    for chunk in (1, 7, len(stream)):
+        counters = LinkCounters()
+        decoder = FrameDecoder(counters)
+        found = [frame for at in range(0, len(stream), chunk) for frame in decoder.feed(stream[at : at + chunk])]
+        assert found == frames
+        assert counted == {name: counters.as_dict()[name] for name in counted}
+
+
+def test_a_block_that_ends_early_is_malformed_even_where_the_crc_would_pass(device_library: ctypes.CDLL) -> None:
+    frame = bytearray(encode_frame(b"\x03\x01\x02\x03payload"))
+    at = 0
+    while at + frame[at] < len(frame) - 1:
+        at += frame[at]
+    frame[at] += 1
+    counters = LinkCounters()
+    assert FrameDecoder(counters).feed(bytes(frame)) == []
+    assert c_receive(device_library, bytes(frame)) == ([], {"bad_crc": 0, "overlong": 0, "malformed": 1})
+    assert counters.malformed == 1
 
 
 def test_a_half_frame_can_be_dropped() -> None:

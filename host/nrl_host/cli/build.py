@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from nrl_host.cli.output import Output
 from nrl_host.platformio import build_project
 
 
-class Toolchain(str, Enum):
+class Toolchain(StrEnum):
     """Where compiler and build tools come from."""
 
     SYSTEM = "system"

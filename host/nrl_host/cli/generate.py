@@ -20,9 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def generate(
     experiment: ExperimentArgument,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the project.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the project.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

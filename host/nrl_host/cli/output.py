@@ -1,7 +1,7 @@
 """How every verb talks: text and progress bars for a person, one JSON object a line for a program.
 
-With --json, standard output carries JSON lines only, the last of which is the result; with --quiet, only the result. Progress
-bars appear on a terminal only, and on standard error, so that standard output can always be piped.
+With --json, standard output carries JSON lines only, the last of which is the result; with --quiet, only the result.
+Progress bars appear on a terminal only, and on standard error, so that standard output can always be piped.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from rich.table import Table
 class ProgressBar(Protocol):
     """A running progress bar."""
 
-    def update(self, completed: int, note: str) -> None:
-        """Show that `completed` units are done, with a short note."""
+    def update(self, completed: int, note: str, total: int | None = None) -> None:
+        """Show that `completed` units are done, with a short note; `total` where it was not known before."""
         ...
 
 
 class _HiddenBar:
-    def update(self, completed: int, note: str) -> None:
+    def update(self, completed: int, note: str, total: int | None = None) -> None:
         """Nothing is shown."""
 
 
@@ -35,9 +35,9 @@ class _TerminalBar:
         self._progress = progress
         self._task = progress.add_task(label, total=total, note="")
 
-    def update(self, completed: int, note: str) -> None:
+    def update(self, completed: int, note: str, total: int | None = None) -> None:
         """Move the bar."""
-        self._progress.update(self._task, completed=completed, note=note)
+        self._progress.update(self._task, completed=completed, note=note, total=total)
 
 
 class Output:

@@ -61,9 +61,10 @@ def sweep_command(
         )
     output.table(table)
     threshold = loaded.task.threshold
+    reached = "no threshold" if threshold is None else f"a mean return of {threshold:g} over 100 episodes"
     output.say(
-        f"{loaded.task.id}, {loaded.learning.episodes} episodes, seeds {seeds}; median and worst: episodes until the mean "
-        f"return of 100 episodes reached {threshold:g}" if threshold is not None else "the experiment has no threshold"
+        f"{loaded.task.id}, {loaded.learning.episodes} episodes, seeds {seeds}; "
+        f"median and worst are episodes until {reached} was reached"
     )
     output.line({"task": loaded.task.id, "seeds": len(chosen), "episodes": loaded.learning.episodes, "rows": records})
 

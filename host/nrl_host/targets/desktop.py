@@ -57,8 +57,8 @@ class DesktopTarget:
     """The firmware of one agent in a process, behind TCP on 127.0.0.1 or a pseudo terminal.
 
     `seed` and `entropy_mode` are what the firmware starts with at power-on. `folder` takes the generated sources and
-    the program; without one, the program is kept in the user's cache of builds. `sanitize` builds with the address and
-    undefined-behaviour sanitizers.
+    the program; without one, the program is kept in the user's cache of builds. `program` is firmware that was built
+    already. `sanitize` builds with the address and undefined-behaviour sanitizers.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class DesktopTarget:
         transport: Transport = "tcp",
         sanitize: bool = False,
         folder: Path | None = None,
+        program: Path | None = None,
     ) -> None:
         self.configuration = configuration
         self._entropy_mode = entropy_mode
@@ -77,7 +78,7 @@ class DesktopTarget:
         self._transport = transport
         self._sanitize = sanitize
         self._folder = folder
-        self._program: Path | None = None
+        self._program = program
         self._url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None

@@ -166,9 +166,12 @@ static int check_refusals(void)
         damaged[i] = (uint8_t)(damaged[i] ^ (1u << (next_noise() & 7u)));
         CHECK(check_refused(damaged) == 0);
     }
-    /* a baseline of 2^30 would overflow the next update */
+    /* a baseline near +-2^31 would overflow the next update */
     memcpy(damaged, snapshot, sizeof damaged);
-    damaged[23] = 0x40;
+    damaged[23] = 0x7f;
+    write_checksum(damaged);
+    CHECK(check_refused(damaged) == 0);
+    damaged[23] = 0x80;
     write_checksum(damaged);
     CHECK(check_refused(damaged) == 0);
 #if NRL_PARAMETER_BITS == 16 && NRL_HIDDEN_LAYERS == 1 && NRL_HIDDEN_1 >= 3
@@ -190,10 +193,12 @@ static int check_refusals(void)
     other = agent;
     CHECK(nrl_agent_restore(&other, damaged) == NRL_OK);
     for (unsigned step = 0; step < 50u; ++step) {
+        const int32_t reward = (next_noise() & 1u) != 0u ? INT32_MIN : INT32_MAX;
+
         for (unsigned j = 0; j < NRL_INPUTS; ++j) {
             observation[j] = (next_noise() & 1u) != 0u ? INT16_MIN : INT16_MAX;
         }
-        CHECK(nrl_agent_step(&other, observation, (next_noise() & 1u) != 0u ? INT32_MIN : INT32_MAX, false, false) >= 0);
+        CHECK(nrl_agent_step(&other, observation, reward, false, false) >= 0);
         if (step % 3u == 2u) {
             CHECK(nrl_agent_step(&other, observation, INT32_MIN, false, true) == NRL_EPISODE_ENDED);
         }

@@ -27,14 +27,15 @@ int32_t test_stochastic_shift(int32_t value, unsigned shift, uint8_t random)
     return nrl_stochastic_shift(value, shift, random);
 }
 
-/* Around every square below 2^32: the first root whose square, or its neighbours, come out wrong; 2^16 where none does. */
+/* Around every square below 2^32: the first root whose square or neighbours come out wrong; 2^16 where none does. */
 uint32_t test_isqrt_mismatch(void)
 {
     for (uint32_t root = 0; root < 65536u; ++root) {
         const uint32_t square = root * root;
         const uint32_t last = square + 2u * root;
 
-        if (nrl_isqrt(square) != root || nrl_isqrt(last) != root || (root > 0u && nrl_isqrt(square - 1u) != root - 1u)) {
+        if (nrl_isqrt(square) != root || nrl_isqrt(last) != root ||
+            (root > 0u && nrl_isqrt(square - 1u) != root - 1u)) {
             return root;
         }
     }

@@ -1,0 +1,62 @@
+"""nrl-edge hil: run an experiment with a device at a serial port."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nrl_edge.experiment import load_experiment
+from nrl_edge.simulation import OnEpisode, RunSummary
+from nrl_host.cli.options import (
+    EpisodesOption,
+    ExperimentArgument,
+    JsonOption,
+    QuietOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+)
+from nrl_host.cli.output import Output
+from nrl_host.cli.running import run_with_progress
+from nrl_host.hil import run_hil
+from nrl_host.interrupt import GracefulStop
+from nrl_host.link import DEFAULT_BAUD
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command(epilog="Example: nrl-edge hil experiment.toml --port socket://127.0.0.1:5555 --run runs/first")(hil)
+
+
+def hil(
+    experiment: ExperimentArgument,
+    port: Annotated[str, typer.Option(help="/dev/ttyACM0, COM3, socket://HOST:PORT, or any URL of pyserial's.")],
+    baud: Annotated[int, typer.Option(help="Bits a second, where the port has a rate.")] = DEFAULT_BAUD,
+    no_reset: Annotated[bool, typer.Option("--no-reset", help="Open the port without resetting the board.")] = False,
+    seed: SeedOption = None,
+    episodes: EpisodesOption = None,
+    run: RunOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run an experiment with an agent on a device: the task here, the learning there.
+
+    Ctrl-C finishes the episode and leaves a run (--run) that --resume goes on with exactly; twice stops at once.
+    """
+    loaded = load_experiment(experiment).with_overrides(seed=seed, episodes=episodes)
+
+    def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
+        return run_hil(
+            loaded,
+            port,
+            baud=baud,
+            reset_on_open=not no_reset,
+            run=run,
+            resume=resume,
+            stop=stop,
+            on_episode=on_episode,
+        )
+
+    run_with_progress(Output(as_json, quiet), loaded, go, port, run)

@@ -1,0 +1,60 @@
+"""What the verbs that run an experiment share: progress bar, graceful stop, result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nrl_edge.experiment import Experiment
+from nrl_edge.lockstep import EpisodeOutcome
+from nrl_edge.simulation import OnEpisode, ReturnStatistics, RunSummary
+from nrl_host.cli.output import Output
+from nrl_host.interrupt import GracefulStop
+
+Run = Callable[[GracefulStop, OnEpisode], RunSummary]
+
+
+def run_with_progress(output: Output, experiment: Experiment, run: Run, label: str, folder: Path | None) -> RunSummary:
+    """Run with a progress bar and an orderly Ctrl-C, and print what came of it."""
+    with GracefulStop() as stop, output.progress(experiment.learning.episodes, label) as bar:
+        started = time.perf_counter()
+        steps = 0
+
+        def show(outcome: EpisodeOutcome, statistics: ReturnStatistics) -> None:
+            nonlocal steps
+            steps += outcome.length
+            rate = steps / (time.perf_counter() - started)
+            bar.update(
+                outcome.episode + 1,
+                f"return {outcome.episode_return:7.1f}  mean of 100 {statistics.mean:7.1f}  {rate:,.0f} steps/s",
+            )
+
+        summary = run(stop, show)
+    where = f"\nkept in {folder}" if folder is not None else ""
+    if summary.interrupted and folder is not None:
+        where += f" after {summary.episodes} episodes; go on with: --run {folder} --resume"
+    output.result(summary.as_dict() | {"run": str(folder) if folder is not None else None}, describe(summary) + where)
+    return summary
+
+
+def describe(summary: RunSummary) -> str:
+    """A summary in a few lines."""
+    solved = (
+        f"solved after {summary.episodes_to_threshold} episodes"
+        if summary.episodes_to_threshold is not None
+        else "threshold not reached"
+    )
+    lines = [
+        f"{summary.task} on {summary.target}, seed {summary.seed}: {solved}",
+        f"{summary.episodes} episodes, {summary.steps:,} steps, {summary.steps_per_second:,.0f} steps/s; "
+        f"mean return of the last 100: {summary.mean_return_last_100:.1f}",
+        f"weights CRC-32 {summary.weights_crc32}   {summary.agent}",
+    ]
+    counted = {name: count for name, count in summary.counters.items() if count}
+    if counted:
+        lines.append("saturated or failed: " + ", ".join(f"{name} {count:,}" for name, count in counted.items()))
+    if summary.link is not None:
+        host = summary.link["host"]
+        lines.append(f"link: {host['frames_out']:,} requests, {host['retries']} retries, {host['bad_crc']} bad CRCs")
+    return "\n".join(lines)

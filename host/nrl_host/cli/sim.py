@@ -1,0 +1,75 @@
+"""nrl-edge sim: run an experiment on this computer."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from nrl_edge.experiment import load_experiment
+from nrl_edge.simulation import LocalTarget, OnEpisode, RunSummary, simulate
+from nrl_host.cli.options import (
+    EpisodesOption,
+    ExperimentArgument,
+    JsonOption,
+    QuietOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+)
+from nrl_host.cli.output import Output
+from nrl_host.cli.running import run_with_progress
+from nrl_host.hil import simulate_firmware
+from nrl_host.interrupt import GracefulStop
+
+
+class Target(StrEnum):
+    """Where the agent runs."""
+
+    REFERENCE = "reference"
+    NATIVE = "native"
+    DESKTOP = "desktop"
+
+
+class Transport(StrEnum):
+    """What the desktop firmware is behind."""
+
+    TCP = "tcp"
+    PTY = "pty"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command(epilog="Example: nrl-edge sim experiment.toml --target native --seed 101 --episodes 200 --json")(sim)
+
+
+def sim(
+    experiment: ExperimentArgument,
+    target: Annotated[
+        Target,
+        typer.Option(help="reference: NumPy; native: the C, in process; desktop: the firmware as a process."),
+    ] = Target.DESKTOP,
+    seed: SeedOption = None,
+    episodes: EpisodesOption = None,
+    transport: Annotated[Transport, typer.Option(help="What the desktop firmware is behind.")] = Transport.TCP,
+    run: RunOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run an experiment on this computer. Equal seeds end with equal weights on every target.
+
+    Ctrl-C finishes the episode and leaves a run (--run) that --resume goes on with exactly; twice stops at once.
+    """
+    loaded = load_experiment(experiment).with_overrides(seed=seed, episodes=episodes)
+
+    def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
+        if target is Target.DESKTOP:
+            return simulate_firmware(
+                loaded, transport=transport.value, run=run, resume=resume, stop=stop, on_episode=on_episode
+            )
+        local: LocalTarget = "reference" if target is Target.REFERENCE else "native"
+        return simulate(loaded, local, run=run, resume=resume, stop=stop, on_episode=on_episode)
+
+    run_with_progress(Output(as_json, quiet), loaded, go, target.value, run)

@@ -1,0 +1,108 @@
+"""Hardware in the loop: an experiment's task on this computer, in lock step with an agent behind a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
+from nrl_host.device import LinkAgent
+from nrl_host.link import DEFAULT_BAUD, Link
+from nrl_host.targets.desktop import DesktopTarget, Transport
+
+
+def run_hil(
+    experiment: Experiment,
+    port: str,
+    *,
+    configuration: AgentConfiguration | None = None,
+    baud: int = DEFAULT_BAUD,
+    reset_on_open: bool = True,
+    run: Path | None = None,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    on_episode: OnEpisode = lambda outcome, statistics: None,
+    until_solved: bool = False,
+) -> RunSummary:
+    """Run an experiment with the device at `port`, anything that pyserial opens; see `run_agent` for the run itself.
+
+    The device draws fresh weights, or takes back those of the checkpoint that a resumed run goes on from. Raises
+    DeviceError where no device answers, or one with another agent does.
+    """
+    configuration = configuration or resolve_agent(experiment)
+    with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
+        agent = LinkAgent(link, configuration, entropy_settings(experiment))
+        hello = link.hello
+        extra = {"port": port, "board": hello.board, "build_id": bytes(hello.build_id).hex(), "session": link.session}
+        with open_run(run, experiment, hello.board, configuration, resume=resume, extra=extra) as (folder, checkpoint):
+            if folder is not None:
+                if resume:
+                    folder.update_extra(**extra)
+                writer = folder
+
+                def keep(telemetry: Any) -> None:
+                    writer.log_telemetry(telemetry.episode, _telemetry_row(telemetry, configuration))
+
+                agent.on_telemetry(keep)
+
+            def counters() -> dict[str, dict[str, int]]:
+                link.poll()
+                return agent.link_counters()
+
+            return run_agent(
+                agent,
+                experiment,
+                hello.board,
+                folder=folder,
+                checkpoint=checkpoint,
+                stop=stop,
+                on_episode=on_episode,
+                until_solved=until_solved,
+                link_counters=counters,
+            )
+
+
+def simulate_firmware(
+    experiment: Experiment,
+    *,
+    transport: Transport = "tcp",
+    program: Path | None = None,
+    run: Path | None = None,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    on_episode: OnEpisode = lambda outcome, statistics: None,
+    until_solved: bool = False,
+) -> RunSummary:
+    """Generate, build and run the experiment's firmware as a process of this computer, and run the experiment with it.
+
+    `program` is firmware that was built already. Raises MissingToolError where there is no C compiler.
+    """
+    configuration = resolve_agent(experiment)
+    seed, mode = experiment.entropy.seed, experiment.entropy.mode
+    with DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program) as target:
+        return run_hil(
+            experiment,
+            target.url,
+            configuration=configuration,
+            run=run,
+            resume=resume,
+            stop=stop,
+            on_episode=on_episode,
+            until_solved=until_solved,
+        )
+
+
+def _telemetry_row(telemetry: Any, configuration: AgentConfiguration) -> dict[str, float | int | str]:
+    """One line of telemetry.csv: returns in the environment's units, counters since the agent's start."""
+    one = 1 << configuration.formats.reward_frac_bits
+    names = ("observation", "pre_activation", "difference", "trace", "weight", "entropy")
+    return {
+        "return": telemetry.episode_return / one,
+        "return_baseline": telemetry.return_baseline / one,
+        "steps": telemetry.episode_steps,
+        **{f"{name}_count": count for name, count in zip(names, telemetry.counters, strict=True)},
+        "dropped": telemetry.dropped,
+    }

@@ -1,0 +1,273 @@
+"""What a report shows, as plain data: nothing here knows a device, a link or a build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_edge import __version__
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.learning.trainer import THRESHOLD_EPISODES, episodes_to_threshold
+from nrl_edge.runs import RunFolder, snapshot_weights
+
+LEAKY_SLOPE = 205 / 2048
+POLICY_POINTS = 96
+"""Points of a policy map along each axis."""
+
+VerdictStatus = Literal["passed", "failed", "open"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The returns of one run, episode by episode."""
+
+    label: str
+    returns: NDArray[np.float64]
+
+    def mean_return_100(self) -> NDArray[np.float64]:
+        """Mean return of the last 100 episodes at each episode, or of all where there are fewer; (episodes,)."""
+        sums = np.concatenate(([0.0], np.cumsum(self.returns)))
+        episodes = np.arange(1, len(self.returns) + 1)
+        first = np.maximum(episodes - THRESHOLD_EPISODES, 0)
+        means: NDArray[np.float64] = (sums[episodes] - sums[first]) / (episodes - first)
+        return means
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement that was tested, such as "weights of the firmware equal those of the reference"."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+    """The evidence, such as both checksums."""
+
+
+@dataclass(frozen=True)
+class PolicyView:
+    """Which two inputs a policy map goes over. Values are in the environment's units."""
+
+    x_input: int
+    y_input: int
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    x_label: str
+    y_label: str
+    base: tuple[float, ...] = ()
+    """The observation that the two inputs are varied in; empty: zeros."""
+    action_names: tuple[str, ...] = ()
+    """Names of the actions; empty: their numbers."""
+
+
+POLICY_VIEWS: dict[str, PolicyView] = {
+    "CartPole-v1": PolicyView(
+        2, 3, (-0.2095, 0.2095), (-2.5, 2.5), "pole angle (rad)", "pole angular velocity (rad/s)", (), ("left", "right")
+    ),
+    "Acrobot-v1": PolicyView(
+        4,
+        5,
+        (-8.0, 8.0),
+        (-16.0, 16.0),
+        "angular velocity of joint 1 (rad/s)",
+        "angular velocity of joint 2 (rad/s)",
+        (1.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+        ("torque −1", "torque 0", "torque +1"),
+    ),
+    "MountainCar-v0": PolicyView(
+        0, 1, (-1.2, 0.6), (-0.07, 0.07), "position", "velocity", (), ("push left", "none", "push right")
+    ),
+}
+"""The views of tasks whose inputs are known."""
+
+
+@dataclass(frozen=True)
+class PolicyMap:
+    """Probabilities of all actions over two inputs."""
+
+    view: PolicyView
+    probabilities: NDArray[np.float64]
+    """(y points, x points, actions)."""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything in a report. What is left empty is left out of it."""
+
+    title: str
+    task: str
+    target: str
+    """Where the first curve's agent ran."""
+    board: str
+    seed: int
+    curves: Sequence[Curve]
+    """The run that the report is about, then those to compare it with."""
+    threshold: float | None = None
+    checks: Sequence[Check] = ()
+    build: str = ""
+    """Build id of the firmware."""
+    highlights: Mapping[str, str] = field(default_factory=dict)
+    """Figures for the head of the report, such as {"Agent in RAM": "3.4 kB"}."""
+    policy: PolicyMap | None = None
+    weights: Sequence[NDArray[np.float64]] = ()
+    """Final weights [(n_l, n_(l-1)), ...], hidden layers in order, then the output layer."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the image and of the agent's memory."""
+    link: Mapping[str, int | float | str] = field(default_factory=dict)
+    """Counters of the link."""
+    saturation: Mapping[str, int] = field(default_factory=dict)
+    """Counters of the agent (section 8 of docs/arithmetic.md)."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What ran: experiment and formats."""
+    commands: Sequence[str] = ()
+    """The commands that made it."""
+    created: str = ""
+    """When, as text."""
+    version: str = __version__
+
+    @property
+    def episodes_to_threshold(self) -> int | None:
+        """Episodes that the first curve took to reach the threshold; None: never, or no threshold."""
+        return episodes_to_threshold(self.curves[0].returns, self.threshold) if self.curves else None
+
+    @property
+    def status(self) -> VerdictStatus:
+        """`failed` where a check failed, `passed` where all passed and the threshold, if any, was reached, else `open`."""
+        if any(not check.passed for check in self.checks):
+            return "failed"
+        if self.threshold is not None:
+            return "passed" if self.episodes_to_threshold is not None else "open"
+        return "passed" if self.checks else "open"
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
+        failed = [check for check in self.checks if not check.passed]
+        if failed:
+            return f"{len(failed)} of {len(self.checks)} checks failed"
+        episodes = len(self.curves[0].returns) if self.curves else 0
+        if self.episodes_to_threshold is not None:
+            return f"Solved in {self.episodes_to_threshold:,} episodes"
+        if self.threshold is not None:
+            return f"Not solved in {episodes:,} episodes"
+        return f"{episodes:,} episodes"
+
+
+def policy_map(weights: Sequence[NDArray[np.float64]], scale: NDArray[np.float64], view: PolicyView) -> PolicyMap:
+    """Action probabilities of a network over the two inputs of a view, in float64.
+
+    `weights` [(n_l, n_(l-1)), ...]; `scale` (inputs,) multiplies observations before the network sees them.
+    """
+    inputs = weights[0].shape[1]
+    base = np.array(view.base) if view.base else np.zeros(inputs)
+    x, y = np.meshgrid(np.linspace(*view.x_range, POLICY_POINTS), np.linspace(*view.y_range, POLICY_POINTS))
+    activations = np.broadcast_to(base, (*x.shape, inputs)).copy()
+    activations[..., view.x_input], activations[..., view.y_input] = x, y
+    activations *= scale
+    for layer in weights[:-1]:
+        activations = activations @ layer.T
+        activations = np.where(activations >= 0, activations, LEAKY_SLOPE * activations)
+    logits = activations @ weights[-1].T
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return PolicyMap(view, exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def run_weights(run: RunFolder) -> list[NDArray[np.float64]]:
+    """Final weights of a run as numbers: of its last snapshot, or of weights.npz; empty where it kept neither."""
+    snapshot, agent = run.final_snapshot(), run.agent
+    if snapshot is not None and agent is not None:
+        return snapshot_weights(snapshot, agent)
+    return run.weights() or []
+
+
+def report_data(
+    runs: Sequence[RunFolder],
+    *,
+    title: str = "",
+    checks: Sequence[Check] = (),
+    build: str = "",
+    highlights: Mapping[str, str] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    link: Mapping[str, int | float | str] | None = None,
+    saturation: Mapping[str, int] | None = None,
+    commands: Sequence[str] = (),
+    view: PolicyView | None = None,
+) -> ReportData:
+    """The report of a run and of others to compare it with; all of the same task.
+
+    `view` chooses the inputs of the policy map where the task is not in POLICY_VIEWS. Raises ConfigurationError where there is
+    no run, the tasks differ, or a run is damaged.
+    """
+    if not runs:
+        raise ConfigurationError("a report needs at least one run folder")
+    first = runs[0]
+    for run in runs:
+        if run.info.task != first.info.task:
+            raise ConfigurationError(
+                f"{first.path} is a run of {first.info.task} and {run.path} one of {run.info.task}: "
+                "their returns cannot be compared; make a report of each"
+            )
+    experiment, agent = first.experiment, first.agent
+    weights = run_weights(first)
+    view = view or POLICY_VIEWS.get(first.info.task)
+    policy = None
+    if weights and view is not None and max(view.x_input, view.y_input) < weights[0].shape[1]:
+        exponents = np.broadcast_to(np.array(experiment.task.scale_exponents), weights[0].shape[1])
+        policy = policy_map(weights, np.ldexp(1.0, exponents), view)
+    return ReportData(
+        title=title or f"{first.info.task} on {first.info.target}",
+        task=first.info.task,
+        target=first.info.target,
+        board=experiment.board.id,
+        seed=first.info.seed,
+        curves=[Curve(label, run.progress().episode_return) for label, run in zip(_labels(runs), runs, strict=True)],
+        threshold=experiment.task.threshold,
+        checks=checks,
+        build=build or str(first.info.extra.get("build", "")),
+        highlights=highlights or {},
+        policy=policy,
+        weights=weights,
+        sizes=sizes or {},
+        link=link or {},
+        saturation=saturation or {},
+        settings=_settings(first) | ({"Agent": agent.description} if agent else {}),
+        commands=commands,
+        created=first.info.finished or first.info.started,
+        version=first.info.nrl_edge_version,
+    )
+
+
+def _labels(runs: Sequence[RunFolder]) -> list[str]:
+    """Where each run ran; its seed and folder too where that alone does not tell the runs apart."""
+    labels = [run.info.target for run in runs]
+    for more in (lambda run: f", seed {run.info.seed}", lambda run: f", {run.path.name}"):
+        if len(set(labels)) == len(labels):
+            break
+        labels = [label + more(run) for label, run in zip(labels, runs, strict=True)]
+    return labels
+
+
+def _settings(run: RunFolder) -> dict[str, str]:
+    experiment = run.experiment
+    learning = experiment.learning
+    exponent = learning.learning_rate_exponent
+    rate = f"{learning.learning_rate:g}" if exponent is None else f"2^-{exponent} = {learning.learning_rate:g}"
+    scale = experiment.task.observation_scale
+    factors = scale if isinstance(scale, tuple) else (scale,)
+    return {
+        "Task": experiment.task.id,
+        "Reward": experiment.task.reward,
+        "Observation scale": ", ".join(f"{factor:g}" for factor in factors),
+        "Hidden layers": ", ".join(map(str, experiment.network.hidden)),
+        "Rule": f"{learning.rule}, preset {learning.preset}",
+        "Learning rate": rate,
+        "Update clip": "off" if learning.clip is None else f"{learning.clip:g}",
+        "Arithmetic": experiment.arithmetic.kind,
+        "Entropy": f"{experiment.entropy.mode}, seed {experiment.entropy.seed}",
+        "Seed of the episodes": str(experiment.episode_seed),
+        "Host": str(run.info.host.get("platform", "")),
+        "nrl-edge": run.info.nrl_edge_version,
+    }
