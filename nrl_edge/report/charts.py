@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -37,7 +38,7 @@ _IMAGE_COLOURS = np.array(
         [0.5, 0.5, 0.5],
     ]
 )
-_RC = {
+_RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "nrl-edge",
     "font.size": 12,
@@ -137,7 +138,7 @@ def weights_chart(weights: Sequence[NDArray[np.float64]], width: int, height: in
         for index, layer in enumerate(weights):
             output = index == len(weights) - 1
             axes = figure.add_subplot(len(weights), 1, index + 1)
-            # Hidden units run along the x axis in every panel, so that a unit's inputs and outputs stand above each other.
+            # Units run along the x axis in every panel, so that a unit's inputs and outputs stand above each other.
             matrix = layer if output else layer.T
             limit = float(np.abs(matrix).max()) or 1.0
             strength = matrix / limit

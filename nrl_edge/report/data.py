@@ -135,7 +135,7 @@ class ReportData:
 
     @property
     def status(self) -> VerdictStatus:
-        """`failed` where a check failed, `passed` where all passed and the threshold, if any, was reached, else `open`."""
+        """`failed` where a check failed, `passed` where all passed and any threshold was reached, else `open`."""
         if any(not check.passed for check in self.checks):
             return "failed"
         if self.threshold is not None:
@@ -198,8 +198,8 @@ def report_data(
 ) -> ReportData:
     """The report of a run and of others to compare it with; all of the same task.
 
-    `view` chooses the inputs of the policy map where the task is not in POLICY_VIEWS. Raises ConfigurationError where there is
-    no run, the tasks differ, or a run is damaged.
+    `view` chooses the inputs of the policy map where the task is not in POLICY_VIEWS. Raises ConfigurationError where
+    there is no run, the tasks differ, or a run is damaged.
     """
     if not runs:
         raise ConfigurationError("a report needs at least one run folder")
@@ -243,10 +243,9 @@ def report_data(
 def _labels(runs: Sequence[RunFolder]) -> list[str]:
     """Where each run ran; its seed and folder too where that alone does not tell the runs apart."""
     labels = [run.info.target for run in runs]
-    for more in (lambda run: f", seed {run.info.seed}", lambda run: f", {run.path.name}"):
-        if len(set(labels)) == len(labels):
-            break
-        labels = [label + more(run) for label, run in zip(labels, runs, strict=True)]
+    for more in ([f"seed {run.info.seed}" for run in runs], [run.path.name for run in runs]):
+        if len(set(labels)) < len(labels):
+            labels = [f"{label}, {addition}" for label, addition in zip(labels, more, strict=True)]
     return labels
 
 

@@ -27,8 +27,8 @@ _NOTES = {
 def write_report(source: ReportData | Sequence[RunFolder], output: str | Path, **more: Any) -> Path:
     """Write the report of a run, beside others to compare it with, and return its path.
 
-    `source` is the data of a report, or run folders, the first of which the report is about; `more` is then passed on to
-    `report_data` (checks, sizes, link, commands, ...). Raises ConfigurationError where the runs do not fit together,
+    `source` is the data of a report, or run folders, the first of which the report is about; `more` is then passed on
+    to `report_data` (checks, sizes, link, commands, ...). Raises ConfigurationError where the runs do not fit together,
     RunError where the file cannot be written.
     """
     if isinstance(source, ReportData):
