@@ -114,6 +114,17 @@ def _build(experiment: Experiment, project: Path, stage: Stage) -> Path:
     return program
 
 
+def _link_rows(link: dict[str, dict[str, int]]) -> dict[str, str]:
+    """One row a counter: the host's and the device's beside each other."""
+    host, device = link["host"], link["device"]
+    names = [*host, *(name for name in device if name not in host)]
+
+    def cell(counts: dict[str, int], name: str) -> str:
+        return f"{counts[name]:,}" if name in counts else "–"
+
+    return {f"{name} (host / device)": f"{cell(host, name)} / {cell(device, name)}" for name in names}
+
+
 def _report(
     run: RunFolder, float_run: RunFolder, summary: RunSummary, verdict: ReplayVerdict, sizes: ImageSizes | None
 ) -> Path:
@@ -140,7 +151,7 @@ def _report(
         checks=checks,
         build=str(run.info.extra["build_id"]),
         highlights={
-            "Weights and traces": f"{weights_and_traces:,} bytes",
+            "Weights and traces": f"{weights_and_traces:,} B",
             "Parameters": f"{agent.parameters:,}",
             "Steps taken": f"{summary.steps:,}",
             "Weights CRC-32": summary.weights_crc32,
@@ -157,7 +168,7 @@ def _report(
                 else {}
             ),
         },
-        link={f"{side}: {name}": count for side, counts in summary.link.items() for name, count in counts.items()},
+        link=_link_rows(summary.link),
         saturation=summary.counters,
         commands=["nrl-edge demo"],
     )
