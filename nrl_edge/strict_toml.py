@@ -67,7 +67,8 @@ def read_text(path: Path, what: str) -> str:
 def parse_toml(text: str, name: str) -> dict[str, Any]:
     """The tables of a TOML text. Raises ConfigurationError with line and column where it is no TOML."""
     try:
-        return tomllib.loads(text)
+        # With a line after it, an error in the last line is reported by line and column, not as "end of document".
+        return tomllib.loads(f"{text}\n#")
     except RecursionError:
         raise ConfigurationError(f"{name}: not TOML that can be read: values are nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits

@@ -1,0 +1,19 @@
+"""The one policy for tests that need a program of the system: skip without it, unless every tool is required."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def require_tool(name: str, install_hint: str) -> str:
+    """Path of a program. Without it the test is skipped, or fails where NRL_EDGE_REQUIRE_TOOLS is 1."""
+    path = shutil.which(name)
+    if path is not None:
+        return path
+    message = f"{name} is not installed: {install_hint}"
+    if os.environ.get("NRL_EDGE_REQUIRE_TOOLS") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
