@@ -188,6 +188,6 @@ def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
     )
     raise DeviceError(
         f"{link.url}: the device ({hello.board}) carries another agent than this experiment. {what}. "
-        "Generate and flash its firmware for this experiment (`nrl-edge generate`, then `nrl-edge flash`), "
+        "Generate and build firmware for this experiment (`nrl-edge generate`, then `nrl-edge build`), "
         "or run the experiment that it was generated for"
     )
