@@ -222,6 +222,11 @@ class RunFolder:
                 "raise the number of episodes to go on with it"
             )
         checkpoint = run.resume_from()
+        if checkpoint.episode > experiment.learning.episodes:
+            raise ConfigurationError(
+                f"{run.path}: this run has {checkpoint.episode} episodes already, and {experiment.learning.episodes} "
+                "are asked for; name a larger number of episodes to go on with it"
+            )
         if run.experiment != experiment.with_absolute_paths():
             write_atomically(run.path / "experiment.toml", experiment.with_absolute_paths().to_toml().encode())
         run.experiment = experiment

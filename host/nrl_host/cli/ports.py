@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
-from nrl_host.cli.options import JsonOption
+from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.ports import list_ports
 
@@ -15,9 +15,9 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: nrl-edge ports --json")(ports)
 
 
-def ports(as_json: JsonOption = False) -> None:
+def ports(as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """List the serial ports of this machine, USB identity included."""
-    output = Output(as_json)
+    output = Output(as_json, quiet)
     table = Table("port", "description", "USB id", "serial number")
     found = list_ports()
     for port in found:
