@@ -77,13 +77,15 @@ def _remove_stale(folder: Path, files: Mapping[str, str]) -> None:
         return
     try:
         names = [str(name) for name in json.loads(marker.read_text(encoding="utf-8"))["files"]]
-        # The folder is resolved, the file itself is not: of a symbolic link, the link is removed.
-        paths = [(folder / name).parent.resolve() / Path(name).name for name in names]
+        if any("\0" in name for name in names):
+            raise ValueError("a name holds a zero byte")
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{marker} is damaged ({error}); remove {folder} and generate again") from error
     root = folder.resolve()
     wanted = {root / name for name in files}
-    for path in paths:
+    for name in names:
+        # The folder is resolved, the file itself is not: of a symbolic link, the link is removed.
+        path = (folder / name).parent.resolve() / Path(name).name
         # The list is a file that anybody may have edited: it removes nothing outside the project.
         if path not in wanted and path.is_relative_to(root):
             path.unlink(missing_ok=True)

@@ -39,8 +39,7 @@ def test_cartpole_ends_with_the_same_weights_everywhere(tmp_path: Path, kind: st
     assert learned.weights_crc32 != started.weights_crc32
 
 
-@pytest.mark.parametrize("reward", ["delayed", "immediate"])
-@pytest.mark.parametrize("hidden", [(7, 5), (6, 5, 4)])
+@pytest.mark.parametrize(("reward", "hidden"), [("delayed", (7, 5)), ("immediate", (6, 5, 4))])
 def test_deep_networks_end_with_the_same_weights_everywhere(
     tmp_path: Path, reward: str, hidden: tuple[int, ...]
 ) -> None:
@@ -52,9 +51,7 @@ def test_immediate_rewards_end_with_the_same_weights_everywhere(tmp_path: Path) 
 
 
 def test_saturated_observations_are_counted_alike_everywhere(tmp_path: Path) -> None:
-    path = write_experiment(
-        tmp_path, scale="[64, 64, 64, 64]", episodes=6, formats="{ observation_frac_bits = 10 }"
-    )
+    path = write_experiment(tmp_path, scale="[64, 64, 64, 64]", episodes=6, formats="{ observation_frac_bits = 10 }")
     assert same_on_all(path).saturated_observations > 0
 
 

@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 the run or check failed, 2 wrong usage or configuration, 3
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -50,6 +51,10 @@ _TYPER_INTERRUPTED = 130
 
 def main() -> None:
     """Entry point of the command: shows a user's or a device's error as one message and ends with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or a pipe that knows ASCII only still gets everything else.
+            stream.reconfigure(errors="replace")
     code = 1
     try:
         code, message = _run()

@@ -14,6 +14,8 @@ from nrl_edge.sweep import SweepRow, sweep
 from nrl_host.cli.options import EpisodesOption, ExperimentArgument, JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
+_MAX_SEEDS = 100_000
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
@@ -88,7 +90,7 @@ def _parse_seeds(text: str) -> list[int]:
     try:
         if ":" in text:
             first, last = (int(part) for part in text.split(":"))
-            chosen = list(range(first, last))
+            chosen = list(range(first, last)) if last - first <= _MAX_SEEDS else []
         else:
             chosen = [int(part) for part in text.split(",")]
     except ValueError:
@@ -96,6 +98,6 @@ def _parse_seeds(text: str) -> list[int]:
     if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
         raise ConfigurationError(
             f"--seeds {text}: give FROM:TO with TO above FROM (1000:1020 is 20 seeds), or different whole numbers "
-            "from 0 separated by commas"
+            f"from 0 separated by commas; {_MAX_SEEDS} seeds at most"
         )
     return chosen
