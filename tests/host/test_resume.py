@@ -238,7 +238,6 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path, undisturbed: Path) -> 
     assert_same_run(run, undisturbed)
 
 
-@pytest.mark.xfail(strict=True, reason="the desktop firmware dies of the terminal's Ctrl-C: it has no group of its own")
 def test_ctrl_c_in_a_terminal_does_not_kill_the_desktop_firmware(tmp_path: Path, undisturbed: Path) -> None:
     path = write_experiment(tmp_path, task=TASK, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     run = tmp_path / "run"
