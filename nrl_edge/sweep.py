@@ -6,10 +6,14 @@ the machine's cores. Both learn from episodes with the same seeds.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Event
 from statistics import median
 
 import numpy as np
@@ -115,18 +119,53 @@ def _native_returns(
     returns = np.zeros((len(seeds), episodes))
     configuration = resolve_agent(experiment)
     NativeAgent(configuration, EntropySettings())  # compiled once, before the workers ask for it
-    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
-        futures = {pool.submit(_native_run, experiment, seed): row for row, seed in enumerate(seeds)}
-        for future in as_completed(futures):
-            returns[futures[future]] = future.result()
-            progress(episodes)
+    stopped = multiprocessing.Event()
+    with ProcessPoolExecutor(processes or os.cpu_count(), initializer=_begin_worker, initargs=(stopped,)) as pool:
+        try:
+            with _no_interrupts():
+                futures = {pool.submit(_native_run, experiment, seed): row for row, seed in enumerate(seeds)}
+            for future in as_completed(futures):
+                returns[futures[future]] = future.result()
+                progress(episodes)
+        finally:
+            # After an error or Ctrl-C nobody wants the other runs: they end at their next episode.
+            with _no_interrupts():
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
     return returns
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while workers start, which then never hear it, and while they end; the caller hears it after."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_stopped: Event | None = None
+"""In a worker: whether its runs are still wanted."""
+
+
+def _begin_worker(stopped: Event) -> None:
+    global _stopped
+    _stopped = stopped
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _native_run(experiment: Experiment, seed: int) -> NDArray[np.float64]:
     task = make_experiment_task(experiment)
     agent = NativeAgent(resolve_agent(experiment), EntropySettings("seeded", seed))
     lockstep = Lockstep(agent, task, seed)
-    outcomes = [lockstep.run_episode(episode) for episode in range(experiment.learning.episodes)]
+    returns = []
+    for episode in range(experiment.learning.episodes):
+        if _stopped is not None and _stopped.is_set():
+            break
+        returns.append(lockstep.run_episode(episode).episode_return)
     task.close()
-    return np.array([outcome.episode_return for outcome in outcomes])
+    return np.array(returns)

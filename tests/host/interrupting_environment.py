@@ -1,7 +1,8 @@
 """A CartPole that sends this process a signal in the middle of an episode: interruptions at a place that never varies.
 
 `SIGNAL_EPISODE` is the episode, from 0, `SIGNAL_NUMBER` the signal, `SIGNAL_TIMES` how often; without them it is a
-CartPole. The signal goes to the whole process group, as a terminal's Ctrl-C does, where `SIGNAL_GROUP` is set.
+CartPole. The signal goes to the whole process group, as a terminal's Ctrl-C does, where `SIGNAL_GROUP` is set. Of
+several processes, only the first sends where `SIGNAL_ONCE` names a file to be made.
 """
 
 from __future__ import annotations
@@ -11,6 +12,17 @@ from typing import Any
 
 import gymnasium
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+
+
+def is_first() -> bool:
+    """Whether no other process was here before, where that matters."""
+    once = os.environ.get("SIGNAL_ONCE")
+    if once is not None:
+        try:
+            os.close(os.open(once, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+    return True
 
 
 class InterruptingCartPole(CartPoleEnv):
@@ -28,7 +40,7 @@ class InterruptingCartPole(CartPoleEnv):
 
     def step(self, action: int) -> Any:
         self.steps_in_episode += 1
-        if self.steps_in_episode == 3 and str(self.episode) == os.environ.get("SIGNAL_EPISODE"):
+        if self.steps_in_episode == 3 and str(self.episode) == os.environ.get("SIGNAL_EPISODE") and is_first():
             number = int(os.environ["SIGNAL_NUMBER"])
             for _ in range(int(os.environ.get("SIGNAL_TIMES", "1"))):
                 if os.environ.get("SIGNAL_GROUP"):

@@ -249,10 +249,10 @@ def test_ctrl_c_in_a_terminal_does_not_kill_the_desktop_firmware(tmp_path: Path,
     assert_same_run(run, undisturbed)
 
 
-@pytest.mark.parametrize("target", ["float64", "int16"])
+@pytest.mark.parametrize("target", [pytest.param("float64", marks=pytest.mark.slow), "int16"])
 def test_an_interrupted_sweep_ends_at_once_and_quietly(tmp_path: Path, target: str) -> None:
     path = write_experiment(tmp_path, task=TASK, episodes=EPISODES)
     variables = {"SIGNAL_EPISODE": "12", "SIGNAL_NUMBER": str(int(signal.SIGINT)), "SIGNAL_GROUP": "1"}
-    variables["PYTHONPATH"] = str(HERE)
+    variables |= {"PYTHONPATH": str(HERE), "SIGNAL_ONCE": str(tmp_path / "sent")}
     ended = spawn("sweep", path, "--seeds", "0:40", "--arithmetic", target, cwd=tmp_path, variables=variables)
     assert (ended.code, ended.out, ended.err) == (1, "", "nrl-edge: interrupted\n")

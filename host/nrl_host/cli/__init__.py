@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -47,6 +48,7 @@ for _verb in (new, train, generate, build, sim, hil, replay, report, sweep, boar
 # Typer brings its own copy of click or uses the installed one; wrong usage derives from this class either way.
 _UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 _TYPER_INTERRUPTED = 130
+_INTERRUPTED = "interrupted"
 
 
 def main() -> None:
@@ -77,10 +79,13 @@ def _run() -> tuple[int, str]:
         error.show()
         return error.exit_code, error.format_message()
     except (KeyboardInterrupt, typer.Abort):
-        code, message = 1, "interrupted"
+        code, message = 1, _INTERRUPTED
     else:
         if code != _TYPER_INTERRUPTED:
             return code, ""
-        code, message = 1, "interrupted"
+        code, message = 1, _INTERRUPTED
+    if message == _INTERRUPTED:
+        # Pressed again and again, Ctrl-C must not interrupt the last words.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     print(f"nrl-edge: {message}", file=sys.stderr)
     return code, message
