@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nrl_edge.agent import EntropySettings
-from nrl_edge.errors import ConfigurationError
+from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment.schema import Experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
 from nrl_edge.learning.settings import LearningSettings
@@ -100,6 +100,11 @@ def _probe(
     for episode in range(episodes):
         observation, _ = environment.reset(seed=episode_seed(seed, episode))
         for step in range(PROBE_STEPS):
+            if np.shape(observation) != observations.shape:
+                raise RunError(
+                    f"an observation of shape {np.shape(observation)} in probing episode {episode}, step {step}, but the "
+                    f"environment's observation_space has shape {observations.shape}; one of the two is wrong in it"
+                )
             flat = np.asarray(observation, np.float64).reshape(-1)
             check_observations(flat, "the task", f"in probing episode {episode}, step {step}")
             largest = np.maximum(largest, np.abs(flat * scale))

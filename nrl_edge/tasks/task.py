@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,7 +138,10 @@ class Task:
 
     def reset(self, seed: int) -> NDArray[np.float64]:
         """Start the next episode with an environment seed (see `episode_seed`); returns (inputs,) float64, unscaled."""
-        observation, _ = self.environment.reset(seed=seed)
+        try:
+            observation, _ = self.environment.reset(seed=seed)
+        except Exception as error:  # the environment is the user's code and may raise anything
+            raise self._failure("reset", error) from error
         self.episode += 1
         self.episode_steps = 0
         flat = self._flat(observation)
@@ -158,7 +162,10 @@ class Task:
 
         Quantising finds them at no cost of its own; looking twice would be a tenth of the lock step's time.
         """
-        observation, reward, terminated, truncated, _ = self.environment.step(self.action_start + int(action))
+        try:
+            observation, reward, terminated, truncated, _ = self.environment.step(self.action_start + int(action))
+        except Exception as error:  # the environment is the user's code and may raise anything
+            raise self._failure("step", error) from error
         self.episode_steps += 1
         reward = float(reward)
         if not math.isfinite(reward):
@@ -177,6 +184,13 @@ class Task:
     def close(self) -> None:
         """Free what the environment holds."""
         self.environment.close()
+
+    def _failure(self, call: str, error: Exception) -> RunError:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return RunError(
+            f"{self.settings.task_id}: the environment's {call} failed {self._where()}: {type(error).__name__}: {error} "
+            f"({last.filename}, line {last.lineno}); mend the environment"
+        )
 
     def _where(self) -> str:
         return f"in episode {self.episode}, step {self.episode_steps}"

@@ -406,11 +406,7 @@ def test_a_faulty_environment_is_one_clear_error(
     [
         ("nan", "input 1 is nan"),
         ("inf", "input 1 is inf"),
-        pytest.param(
-            "shape",
-            "shape (4,)",
-            marks=pytest.mark.xfail(strict=True, reason="the probe for automatic formats does not check shapes"),
-        ),
+        ("shape", "shape (4,)"),
     ],
 )
 def test_a_faulty_environment_is_found_while_formats_are_chosen(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -185,3 +186,22 @@ def test_every_default_makes_a_task(defaults):
     settings = defaults.task_settings()
     assert make_batched_task(settings, 2).reset(np.arange(2), [1, 2]).shape[0] == 2
     assert make_task(settings.task_id, settings.kwargs, settings.observation_scale).actions >= 2
+
+
+class FailingEnvironment(gymnasium.Env[Any, Any]):
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        raise KeyError("a bug of the user's")
+
+
+def test_an_exception_of_the_environment_becomes_one_message_with_its_place() -> None:
+    gymnasium.register("Failing-v0", entry_point=FailingEnvironment)
+    task = make_task("Failing-v0")
+    task.reset(0)
+    with pytest.raises(RunError, match=r"Failing-v0: .*step failed in episode 0, step 0: KeyError.*test_task\.py"):
+        task.step(0)

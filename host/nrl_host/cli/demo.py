@@ -11,7 +11,6 @@ import typer
 
 from nrl_host.cli.options import JsonOption, QuietOption, SeedOption
 from nrl_host.cli.output import Output
-from nrl_host.demo import run_demo
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +27,8 @@ def demo(
     quiet: QuietOption = False,
 ) -> None:
     """Learn CartPole inside generated firmware, prove what it computed, and write a report. Under two minutes."""
+    from nrl_host.demo import run_demo  # it plots: half a second that no other verb should wait for
+
     output = Output(as_json, quiet)
     number = 0
     with ExitStack() as bars:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from nrl_edge.report import report_data, write_report
-from nrl_edge.runs import RunFolder
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
@@ -29,6 +27,9 @@ def report(
     quiet: QuietOption = False,
 ) -> None:
     """Write a self-contained HTML report: learning curves, policy, weights, counters, settings."""
+    from nrl_edge.report import report_data, write_report  # plotting takes half a second to load: only here
+    from nrl_edge.runs import RunFolder
+
     path = output or runs[0] / "report.html"
     command = " ".join(["nrl-edge report", *map(str, runs), "--output", str(path)])
     data = report_data([RunFolder.open(run) for run in runs], commands=[command])
