@@ -102,8 +102,8 @@ def _probe(
         for step in range(PROBE_STEPS):
             if np.shape(observation) != observations.shape:
                 raise RunError(
-                    f"an observation of shape {np.shape(observation)} in probing episode {episode}, step {step}, but the "
-                    f"environment's observation_space has shape {observations.shape}; one of the two is wrong in it"
+                    f"an observation of shape {np.shape(observation)} in probing episode {episode}, step {step}, but "
+                    f"the environment's observation_space has shape {observations.shape}; one of the two is wrong"
                 )
             flat = np.asarray(observation, np.float64).reshape(-1)
             check_observations(flat, "the task", f"in probing episode {episode}, step {step}")

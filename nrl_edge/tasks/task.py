@@ -188,8 +188,8 @@ class Task:
     def _failure(self, call: str, error: Exception) -> RunError:
         last = traceback.extract_tb(error.__traceback__)[-1]
         return RunError(
-            f"{self.settings.task_id}: the environment's {call} failed {self._where()}: {type(error).__name__}: {error} "
-            f"({last.filename}, line {last.lineno}); mend the environment"
+            f"{self.settings.task_id}: the environment's {call} failed {self._where()}: {type(error).__name__}: "
+            f"{error} ({last.filename}, line {last.lineno}); mend the environment"
         )
 
     def _where(self) -> str:
