@@ -59,7 +59,7 @@ class LearningSettings:
     """gamma of the critic."""
     actor_step: float = 2.0**-1
     """Learning rate of the weights."""
-    update_norm: float | None = 0.1
+    update_norm: float | None = 2.0**-3
     """Largest norm of one update of all weights together: the step is halved until it fits; None: unlimited."""
     block_steps: int = 4
     """Steps between two updates within an episode."""
