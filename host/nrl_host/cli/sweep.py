@@ -14,6 +14,8 @@ from nrl_edge.sweep import SweepRow, sweep
 from nrl_host.cli.options import EpisodesOption, ExperimentArgument, JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
+_MAX_SEEDS = 100_000
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
@@ -47,7 +49,7 @@ def sweep_command(
 
         rows = sweep(loaded, chosen, kinds, advance)
     base = rows[0].median_episodes
-    table = Table("arithmetic", "reached", "median", "worst", "ratio of medians", "last 100: mean", "last 100: worst")
+    table = Table("arithmetic", "reached", "median", "worst", "ratio", "mean return", "worst return")
     records = [_record(row, base) for row in rows]
     for row, record in zip(rows, records, strict=True):
         output.line(record)
@@ -55,7 +57,7 @@ def sweep_command(
         table.add_row(
             row.arithmetic,
             f"{row.reached}/{len(row.seeds)}",
-            *("not reached" if cell is None else f"{cell:g}" for cell in cells),
+            *("–" if cell is None else f"{cell:g}" for cell in cells),
             f"{record['mean_return_last_100']:.1f}",
             f"{record['worst_return_last_100']:.1f}",
         )
@@ -64,7 +66,8 @@ def sweep_command(
     reached = "no threshold" if threshold is None else f"a mean return of {threshold:g} over 100 episodes"
     output.say(
         f"{loaded.task.id}, {loaded.learning.episodes} episodes, seeds {seeds}; "
-        f"median and worst are episodes until {reached} was reached"
+        f"median and worst are episodes until {reached}, ratio is of medians to the first row's, returns are means "
+        "over the last 100 episodes of a seed"
     )
     output.line({"task": loaded.task.id, "seeds": len(chosen), "episodes": loaded.learning.episodes, "rows": records})
 
@@ -87,7 +90,7 @@ def _parse_seeds(text: str) -> list[int]:
     try:
         if ":" in text:
             first, last = (int(part) for part in text.split(":"))
-            chosen = list(range(first, last))
+            chosen = list(range(first, last)) if last - first <= _MAX_SEEDS else []
         else:
             chosen = [int(part) for part in text.split(",")]
     except ValueError:
@@ -95,6 +98,6 @@ def _parse_seeds(text: str) -> list[int]:
     if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
         raise ConfigurationError(
             f"--seeds {text}: give FROM:TO with TO above FROM (1000:1020 is 20 seeds), or different whole numbers "
-            "from 0 separated by commas"
+            f"from 0 separated by commas; {_MAX_SEEDS} seeds at most"
         )
     return chosen

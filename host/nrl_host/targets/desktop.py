@@ -153,6 +153,8 @@ class DesktopTarget:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
+                # A terminal's Ctrl-C is for the host, which still has an episode to finish with the firmware.
+                start_new_session=True,
             )
         except OSError as error:
             raise DeviceError(f"cannot start {program}: {error}") from error
