@@ -70,7 +70,7 @@ class Agent(Protocol):
         ...
 
     def weights_crc32(self) -> int:
-        """CRC-32 of the weight bytes."""
+        """CRC-32 of the weight bytes, and of those of a critic after them."""
         ...
 
     def counters(self) -> Counters:

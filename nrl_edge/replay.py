@@ -8,7 +8,7 @@ from typing import Any
 
 from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
-from nrl_edge.fixedpoint.reference import ReferenceAgent
+from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.record import NO_ACTION, TERMINATED, TRUNCATED, read_record, read_record_header
 from nrl_edge.runs import RunFolder, snapshot_info
 
@@ -64,7 +64,7 @@ def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, t
     if read_record_header(run.record_path).identity != configuration.identity:
         raise ConfigurationError(f"{run.record_path} belongs to another agent; the run is damaged")
     entries = read_record(run.record_path)
-    agent = ReferenceAgent(configuration, EntropySettings("seeded", run.info.seed))
+    agent = reference_agent(configuration, EntropySettings("seeded", run.info.seed))
     difference = None
     for call, (observation, reward, flags, recorded) in enumerate(entries):
         try:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from nrl_edge.agent import Agent
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, entropy_settings, make_experiment_task, resolve_agent
+from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_edge.lockstep import MEAN_WINDOW, EpisodeOutcome, Lockstep
 from nrl_edge.native import NativeAgent
 from nrl_edge.runs import Checkpoint, RunFolder, snapshot_weights
@@ -63,7 +63,7 @@ class RunSummary:
 def local_agent(experiment: Experiment, configuration: AgentConfiguration, target: LocalTarget) -> Agent:
     """An agent of the experiment in this process: the NumPy `reference`, or the generated C as a `native` library."""
     entropy = entropy_settings(experiment)
-    return ReferenceAgent(configuration, entropy) if target == "reference" else NativeAgent(configuration, entropy)
+    return reference_agent(configuration, entropy) if target == "reference" else NativeAgent(configuration, entropy)
 
 
 class ReturnStatistics:

@@ -57,8 +57,14 @@ def largest_draw_bytes(configuration: AgentConfiguration) -> int:
 def render_core(configuration: AgentConfiguration, default_seed: int = 0) -> dict[str, str]:
     """The C sources and headers of one agent: {file name: content}.
 
-    `default_seed` becomes NRL_DEFAULT_SEED_STATE, for programs that choose no seed of their own.
+    `default_seed` becomes NRL_DEFAULT_SEED_STATE, for programs that choose no seed of their own. Raises
+    ConfigurationError for online agents, which only the reference is written for.
     """
+    if configuration.online:
+        raise ConfigurationError(
+            f"preset {configuration.preset} runs in the NumPy reference and in float64, not in generated C yet: "
+            "use `nrl-edge sim --target reference`, `nrl-edge train`, or preset edge"
+        )
     sizes = [rows * columns for rows, columns in configuration.weight_shapes]
     variables = {
         "configuration": configuration,

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment.schema import Experiment
-from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
+from nrl_edge.fixedpoint.configuration import ONLINE_TRACE_FRAC_BITS, AgentConfiguration, Formats
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.tasks.seeding import episode_seed
 from nrl_edge.tasks.task import Task, TaskSettings, check_observations, make_task, scale_exponents
@@ -132,11 +132,14 @@ def agent_configuration(
             'allowed are "int16" and "tiny" (`nrl-edge train` runs float64)'
         )
     immediate = experiment.task.reward == "immediate"
+    online = learning.preset == "actor-critic"
     fan_in = max(inputs, *experiment.network.hidden)
     if kind == "int16":
         weight, trace = (12 if fan_in <= NARROW_FAN_IN else 11), (8 if immediate else 5)
     else:
         weight, trace = 5, 0
+    if online:
+        trace = ONLINE_TRACE_FRAC_BITS[16 if kind == "int16" else 8]
     exponent = learning.learning_rate_exponent
     if exponent is None:
         raise ConfigurationError(
@@ -162,6 +165,8 @@ def agent_configuration(
             learning_rate_exponent=exponent,
             clip_exponent=learning.clip_exponent,
             immediate_reward=immediate,
+            preset="actor-critic" if online else "edge",
+            critic_features=learning.critic_features or "products",
         )
     except ConfigurationError as error:
         raise ConfigurationError(
@@ -211,6 +216,14 @@ def learning_settings(experiment: Experiment) -> LearningSettings:
         learning_rate=learning.learning_rate,
         clip=learning.clip,
     )
+    if learning.preset == "actor-critic":
+        # This preset has a step and a norm limit of its own, so that edge settings never reach it by mistake.
+        settings = replace(
+            settings,
+            actor_step=learning.learning_rate,
+            update_norm=learning.clip,
+            critic_features=learning.critic_features or "products",
+        )
     return settings if learning.sigma is None else replace(settings, sigma=learning.sigma)
 
 

@@ -21,7 +21,16 @@ from nrl_edge.experiment.schema import (
     RunSection,
     TaskSection,
 )
-from nrl_edge.fixedpoint.configuration import MAX_HIDDEN_LAYERS, MAX_HIDDEN_UNITS, Formats
+from nrl_edge.fixedpoint.configuration import (
+    AGENT_PRESETS,
+    CRITIC_FEATURES,
+    MAX_HIDDEN_LAYERS,
+    MAX_HIDDEN_UNITS,
+    ONLINE_CLIP_EXPONENT,
+    ONLINE_LEARNING_RATE_EXPONENT,
+    CriticFeatures,
+    Formats,
+)
 from nrl_edge.learning.settings import PRESETS, RULES, Preset, RewardMode, RuleName
 from nrl_edge.strict_toml import (
     Table,
@@ -49,7 +58,16 @@ _SECTIONS = {
     "run": RunSection,
 }
 _REWARDS: tuple[RewardMode, ...] = ("delayed", "immediate")
-_RESERVED_PRESET = "actor-critic"
+_DEFAULT_LEARNING_RATE: dict[Preset, float] = {
+    "edge": LearningSection.learning_rate,
+    "paper": LearningSection.learning_rate,
+    "actor-critic": 2.0**-ONLINE_LEARNING_RATE_EXPONENT,
+}
+_DEFAULT_CLIP: dict[Preset, float | None] = {
+    "edge": LearningSection.clip,
+    "paper": None,
+    "actor-critic": 2.0**-ONLINE_CLIP_EXPONENT,
+}
 _DEFAULT_SIGMA = {"nrl": 1e-3, "rmhl": 0.1}
 
 
@@ -78,10 +96,13 @@ def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | No
     arithmetic = _arithmetic(tables["arithmetic"])
     fixed_point = arithmetic.kind != "float64"
     board_ids = [board.id for board in load_boards()]
+    task, learning = _task(tables["task"]), _learning(tables["learning"], fixed_point)
+    if learning.preset == "actor-critic" and task.reward == "immediate":
+        tables["task"].fail("reward", 'preset actor-critic learns at every step by itself; allowed is "delayed"')
     return Experiment(
-        task=_task(tables["task"]),
+        task=task,
         network=NetworkSection(_hidden(tables["network"])),
-        learning=_learning(tables["learning"], fixed_point),
+        learning=learning,
         arithmetic=arithmetic,
         entropy=_entropy(tables["entropy"], fixed_point),
         board=BoardSection(tables["board"].choice("id", board_ids, BoardSection.id)),
@@ -160,15 +181,15 @@ def _hidden(table: Table) -> tuple[int, ...]:
 
 def _learning(table: Table, fixed_point: bool) -> LearningSection:
     rule: RuleName = table.choice("rule", RULES, "nrl")
-    if table.has("preset") and table.value("preset") == _RESERVED_PRESET:
-        table.fail("preset", f"this name is reserved and the preset is not there yet; allowed are {', '.join(PRESETS)}")
     preset: Preset = table.choice("preset", PRESETS, "edge")
     if fixed_point:
         only_float = 'needs `kind = "float64"` under [arithmetic]; in fixed point (int16, tiny)'
         if rule != "nrl":
             table.fail("rule", f"this rule {only_float} the allowed rule is nrl")
-        if preset != "edge":
-            table.fail("preset", f"this preset {only_float} the allowed preset is edge")
+        if preset not in AGENT_PRESETS:
+            table.fail("preset", f"this preset {only_float} the allowed presets are {', '.join(AGENT_PRESETS)}")
+    if (rule, preset) == ("rmhl", "actor-critic"):
+        table.fail("preset", "rule rmhl has no actor-critic form; the rules nrl and reinforce have")
     sigma = None
     if rule == "rmhl" or (rule, preset) == ("nrl", "paper"):
         sigma = table.number("sigma", above=0.0, default=_DEFAULT_SIGMA[rule])
@@ -176,21 +197,27 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
         table.fail(
             "sigma", f"rule {rule} with preset {preset} has no noise level; allowed with rmhl and with preset paper"
         )
+    features: CriticFeatures | None = None
+    if preset == "actor-critic":
+        features = table.choice("critic_features", CRITIC_FEATURES, "products")
+    elif table.has("critic_features"):
+        table.fail("critic_features", f"preset {preset} has no critic; allowed with preset actor-critic")
     learning = LearningSection(
         rule=rule,
         preset=preset,
-        learning_rate=_learning_rate(table, fixed_point),
-        clip=_clip(table, LearningSection.clip if preset == "edge" else None),
+        learning_rate=_learning_rate(table, fixed_point, _DEFAULT_LEARNING_RATE[preset]),
+        clip=_clip(table, _DEFAULT_CLIP[preset]),
         episodes=table.integer("episodes", 1, MAX_EPISODES, LearningSection.episodes),
         sigma=sigma,
+        critic_features=features,
     )
     return learning
 
 
-def _learning_rate(table: Table, fixed_point: bool) -> float:
+def _learning_rate(table: Table, fixed_point: bool, default: float) -> float:
     key = "learning_rate"
     if not table.has(key):
-        return LearningSection.learning_rate
+        return default
     value = table.value(key)
     exponent = power_of_two_exponent(value)
     if exponent is not None and -MAX_LEARNING_RATE_EXPONENT <= exponent <= 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nrl_edge.agent import EntropyMode
-from nrl_edge.learning.settings import Preset, RewardMode, RuleName
+from nrl_edge.learning.settings import CriticFeatures, Preset, RewardMode, RuleName
 from nrl_edge.strict_toml import format_value, power_of_two_exponent
 
 ArithmeticKind = Literal["int16", "tiny", "float64"]
@@ -55,14 +55,20 @@ class LearningSection:
 
     rule: RuleName = "nrl"
     preset: Preset = "edge"
-    """`paper`: as published. `edge`: the changes that make the rule fast and cheap on a chip."""
+    """`paper`: as published. `edge`: the changes that make the rule fast and cheap on a chip. `actor-critic`: as
+    `edge`, but learning every few steps from the prediction errors of a critic."""
     learning_rate: float = 2.0**-7
-    """2^-20 to 1. Fixed point takes powers of two only."""
+    """2^-20 to 1. Fixed point takes powers of two only. Where a file names none: 2^-1 with preset `actor-critic`."""
     clip: float | None = 0.25
-    """Largest Euclidean norm of one update of all weights together, a power of two; None: no limit."""
+    """Largest Euclidean norm of one update of all weights together, a power of two; None: no limit. Where a file names
+    none: 2^-3 with preset `actor-critic`, none with `paper`."""
     episodes: int = 1000
     sigma: float | None = None
-    """Standard deviation of the noise on pre-activations; None where the rule has none (NRL `edge`, REINFORCE)."""
+    """Standard deviation of the noise on pre-activations; None where the rule has none (NRL `edge` and `actor-critic`,
+    REINFORCE)."""
+    critic_features: CriticFeatures | None = None
+    """What the critic of preset `actor-critic` is linear in: `products` of inputs (1, x_i, x_i x_j) or their `squares`
+    only, for many inputs; None with other presets."""
 
     @property
     def learning_rate_exponent(self) -> int | None:
@@ -197,6 +203,7 @@ class Experiment:
                 "clip": "off" if learning.clip is None else _power(learning.clip),
                 "episodes": learning.episodes,
                 "sigma": learning.sigma,
+                "critic_features": learning.critic_features,
             },
             "arithmetic": {"kind": self.arithmetic.kind},
             "arithmetic.formats": {

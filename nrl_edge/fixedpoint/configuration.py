@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from nrl_edge.errors import ConfigurationError
 
@@ -16,6 +17,14 @@ DIFFERENCE_FRAC_BITS = 12
 LOGIT_FRAC_BITS = 12
 PROBABILITY_FRAC_BITS = 16
 ERROR_FRAC_BITS = 14
+
+AgentPreset = Literal["edge", "actor-critic"]
+CriticFeatures = Literal["products", "squares"]
+AGENT_PRESETS: tuple[AgentPreset, ...] = ("edge", "actor-critic")
+CRITIC_FEATURES: tuple[CriticFeatures, ...] = ("products", "squares")
+
+MIN_CRITIC_OBSERVATION_FRAC_BITS = 7
+"""Smallest Fx of an online agent: with less the critic's values would lose their last bits (section 11)."""
 
 MAX_INPUTS, MAX_HIDDEN_LAYERS, MAX_HIDDEN_UNITS, MIN_ACTIONS, MAX_ACTIONS = 64, 3, 128, 2, 16
 
@@ -75,6 +84,10 @@ class AgentConfiguration:
     """C: an update's Euclidean norm (in weight units) is at most 2^-C; None means no clip."""
     immediate_reward: bool = False
     """True: learn at every step from its reward. False: learn at the end of each episode from its return."""
+    preset: AgentPreset = "edge"
+    """`actor-critic` learns online from a critic's prediction errors (section 11), whatever becomes of the episode."""
+    critic_features: CriticFeatures = "products"
+    """What the critic of an online agent is linear in: 1, x_i and all products x_i x_j, or 1, x_i and their squares."""
 
     def __post_init__(self) -> None:
         def check(name: str, value: int, low: int, high: int) -> None:
@@ -89,6 +102,43 @@ class AgentConfiguration:
         check("learning_rate_exponent", self.learning_rate_exponent, 0, 20)
         if self.clip_exponent is not None:
             check("clip_exponent", self.clip_exponent, 0, 8)
+        if self.preset not in AGENT_PRESETS:
+            raise ConfigurationError(f"preset = {self.preset!r}: allowed are {', '.join(AGENT_PRESETS)}")
+        if self.critic_features not in CRITIC_FEATURES:
+            raise ConfigurationError(
+                f"critic_features = {self.critic_features!r}: allowed are {', '.join(CRITIC_FEATURES)}"
+            )
+        if self.online:
+            if self.immediate_reward:
+                raise ConfigurationError(
+                    "an actor-critic agent learns at every step by itself: immediate_reward is False"
+                )
+            if self.formats.observation_frac_bits < MIN_CRITIC_OBSERVATION_FRAC_BITS:
+                raise ConfigurationError(
+                    f"observation_frac_bits = {self.formats.observation_frac_bits}: an online agent needs at least "
+                    f"{MIN_CRITIC_OBSERVATION_FRAC_BITS}, which holds scaled observations up to 256"
+                )
+        elif self.critic_features != "products":
+            raise ConfigurationError("critic_features belongs to preset actor-critic: an edge agent has no critic")
+
+    @property
+    def online(self) -> bool:
+        """Whether this is an agent of section 11."""
+        return self.preset == "actor-critic"
+
+    @property
+    def critic_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Inputs i <= j whose product is a feature of the critic, in the order of the features; () without a critic."""
+        if not self.online:
+            return ()
+        if self.critic_features == "squares":
+            return tuple((i, i) for i in range(self.inputs))
+        return tuple((i, j) for i in range(self.inputs) for j in range(i, self.inputs))
+
+    @property
+    def critic_parameters(self) -> int:
+        """Number of features of the critic, F; 0 without a critic."""
+        return 1 + self.inputs + len(self.critic_pairs) if self.online else 0
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -108,13 +158,13 @@ class AgentConfiguration:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of all weights as they are stored and sent."""
+        """Bytes of the network's weights as they are stored and sent."""
         return self.parameters * self.formats.parameter_bits // 8
 
     @property
     def snapshot_bytes(self) -> int:
         """Bytes of a snapshot (section 9 of docs/arithmetic.md)."""
-        return 72 + self.weight_bytes + 4
+        return 72 + self.weight_bytes + 4 * self.critic_parameters + 4
 
     def xavier_limits(self) -> Iterator[int]:
         """A_l of section 4 for each hidden layer: the limit of its uniform initial weights, in Q weight_frac_bits."""
@@ -132,9 +182,16 @@ class AgentConfiguration:
             f" Ft={formats.trace_frac_bits} Fr={formats.reward_frac_bits} K={self.learning_rate_exponent}"
             f" C={'off' if self.clip_exponent is None else self.clip_exponent}"
             f" reward={'immediate' if self.immediate_reward else 'delayed'}"
+            f"{f' preset={self.preset} critic={self.critic_features}' if self.online else ''}"
         )
 
     @property
     def identity(self) -> int:
         """CRC-32 of `description`: what firmware, snapshots and hosts compare."""
         return zlib.crc32(self.description.encode("ascii"))
+
+
+ONLINE_TRACE_FRAC_BITS = {16: 8, 8: 1}
+"""Ft of an online agent, by parameter bits: its traces cover a few steps, and are smaller than an episode's."""
+ONLINE_LEARNING_RATE_EXPONENT, ONLINE_CLIP_EXPONENT = 1, 3
+"""K and C of an online agent that learns as measured."""

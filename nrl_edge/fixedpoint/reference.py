@@ -1,6 +1,8 @@
 """The integer reference agent in NumPy: docs/arithmetic.md, section by section, and nothing else.
 
-It never calls the generated C. The two were written apart from the same page, so that their agreement means something.
+`IntegerAgent` is what all agents share, `ReferenceAgent` adds the update of section 7; that of section 11 is in
+actor_critic.py. They never call the generated C. The two were written apart from the same page, so that their
+agreement means something.
 All arrays are int64; what the firmware holds in 8, 16 or 32 bits is clamped here where the page says so.
 """
 
@@ -9,6 +11,8 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,14 +47,16 @@ from nrl_edge.fixedpoint.entropy import SeededSource, open_source
 
 SNAPSHOT_HEADER = struct.Struct("<4sHHIIIi6IB3x4II")
 SNAPSHOT_MAGIC, SNAPSHOT_VERSION = b"NRLS", 1
+MAX_SHIFT = 39
+"""A change that is shifted further to the right is no change."""
 _UINT32_MAX = (1 << 32) - 1
 _UNIT_DIFFERENCE = 1 << DIFFERENCE_FRAC_BITS
 _LEAKY_UNIT_DIFFERENCE = 2 * LEAKY_SLOPE
 _ONE_Q16 = 1 << PROBABILITY_FRAC_BITS
 
 
-class ReferenceAgent:
-    """The agent of docs/arithmetic.md in NumPy integers. Implements `nrl_edge.agent.Agent`.
+class IntegerAgent(ABC):
+    """What the agents of docs/arithmetic.md share, in NumPy integers. Implements `nrl_edge.agent.Agent`.
 
     `weights` and `traces` are lists of int64 arrays of shape (n_l, n_(l-1)), hidden layers in order, then the output
     layer. Raises ConfigurationError where the entropy source cannot provide the initial weights.
@@ -107,27 +113,30 @@ class ReferenceAgent:
                 f"observation of shape {observation.shape} and type {observation.dtype}: "
                 f"this agent takes shape ({self._configuration.inputs},) and type int16"
             )
-        immediate = self._configuration.immediate_reward
         ended = terminated or truncated
         if ended and not self.episode_open:
             raise RunError("an episode was ended before it began: the first step of an episode cannot be its last")
         reward = clamp_return(reward)
+        wide_observation = observation.astype(np.int64)
         if self.episode_open:
             self.episode_return = clamp_return(self.episode_return + reward)
-            if immediate:
-                self._update_from_reward(reward)
+            self._learn(wide_observation, reward, terminated, ended)
         if ended:
-            if not immediate:
-                self._update_from_return()
             self.episode_open = False
             self.episodes = min(self.episodes + 1, _UINT32_MAX)
             return EPISODE_ENDED
         if not self.episode_open:
             self.episode_open = True
             self.episode_return = 0
-            if immediate:
-                self.return_baseline = 0
-        return self._act(observation.astype(np.int64))
+            self._begin_episode()
+        return self._act(wide_observation)
+
+    @abstractmethod
+    def _learn(self, observation: IntegerArray, reward: int, terminated: bool, ended: bool) -> None:
+        """Take in the (clamped) reward of the last action and what it led to."""
+
+    def _begin_episode(self) -> None:  # noqa: B027  not every agent keeps more than the return
+        """Start what belongs to one episode."""
 
     # Section 6: acting and tracing
 
@@ -239,6 +248,120 @@ class ReferenceAgent:
             grown = shift(error * activations[-1], ERROR_FRAC_BITS + to_trace, len(signs))
             self.traces[-1][k] = self._saturate_parameter("trace", self.traces[-1][k] + grown)
 
+    # Section 7: what updates share
+
+    def _trace_norm(self) -> tuple[int, int]:
+        """The norm of all traces is root * 2^half of their last bits: (root, half); (0, 0) where it is 0."""
+        squares = sum(int(np.square(trace).sum()) for trace in self.traces)
+        if squares == 0:
+            return 0, 0
+        half = (squares.bit_length() - 31) // 2
+        narrowed = squares >> (2 * half) if half >= 0 else squares << (-2 * half)
+        return math.isqrt(narrowed), half
+
+    def _rows_to_change(self) -> Iterator[tuple[IntegerArray, IntegerArray, IntegerArray]]:
+        """Every row of weights, its row of traces and its random bytes; ends, counted, where a draw fails."""
+        for matrix, trace in zip(self.weights, self.traces, strict=True):
+            for weight_row, trace_row in zip(matrix, trace, strict=True):
+                drawn = self._entropy.draw(len(weight_row))
+                if drawn is None:
+                    self._count("entropy", 1)
+                    return
+                yield weight_row, trace_row, np.frombuffer(drawn, np.uint8).astype(np.int64)
+
+    def _change_row(
+        self, weight_row: IntegerArray, trace_row: IntegerArray, mantissa: int, shift: int, random_bytes: IntegerArray
+    ) -> None:
+        """Add mantissa * trace / 2^shift to a row of weights, in place."""
+        change = stochastic_shift(mantissa * trace_row, shift, random_bytes)
+        limited, rounds = limit_row(self._saturate_parameter("weight", weight_row + change))
+        weight_row[:] = limited
+        self._count("weight", rounds)
+
+    # Section 8: counting
+
+    def _count(self, name: str, number: int) -> None:
+        if number:
+            self._counters[name] = min(self._counters[name] + number, _UINT32_MAX)
+
+    def _saturate16(self, counter: str, value: IntegerArray) -> IntegerArray:
+        clamped = saturate(value, 16)
+        self._count(counter, int(np.count_nonzero(clamped != value)))
+        return clamped
+
+    def _saturate_parameter(self, counter: str, value: IntegerArray) -> IntegerArray:
+        clamped = saturate(value, self._configuration.formats.parameter_bits)
+        self._count(counter, int(np.count_nonzero(clamped != value)))
+        return clamped
+
+    # Section 9: snapshot
+
+    def _learned_bytes(self) -> bytes:
+        stored = "<i2" if self._configuration.formats.parameter_bits == 16 else "<i1"
+        return b"".join(matrix.astype(stored).tobytes() for matrix in self.weights)
+
+    def weights_crc32(self) -> int:
+        """CRC-32 (zlib) of the bytes of all that was learned."""
+        return zlib.crc32(self._learned_bytes())
+
+    def snapshot(self) -> bytes:
+        """The state between episodes. Raises RunError while an episode is open."""
+        if self.episode_open:
+            raise RunError("a snapshot is taken between episodes, and an episode is open: finish it first")
+        state = self._entropy.state if isinstance(self._entropy, SeededSource) else (0, 0, 0, 0)
+        body = (
+            SNAPSHOT_HEADER.pack(
+                SNAPSHOT_MAGIC,
+                SNAPSHOT_VERSION,
+                int(self.baseline_is_set),
+                self._configuration.identity,
+                self.episodes,
+                self.steps,
+                self.return_baseline,
+                *self._counters.values(),
+                ENTROPY_MODES.index(self._entropy.mode),
+                *state,
+                self._entropy.bytes_drawn,
+            )
+            + self._learned_bytes()
+        )
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take a snapshot back. Raises ConfigurationError, changing nothing, where it is damaged or another agent's."""
+        fields, weights = _parse_snapshot(self._configuration, snapshot)
+        self._restore_more(snapshot[SNAPSHOT_HEADER.size + self._configuration.weight_bytes : -4])
+        (_, _, flags, _, self.episodes, self.steps, self.return_baseline, *rest) = fields
+        counts, mode, state, bytes_drawn = rest[:6], rest[6], rest[7:11], rest[11]
+        self._counters = dict(zip(self._counters, counts, strict=True))
+        self.baseline_is_set = bool(flags & 1)
+        self.episode_open = False
+        self.episode_return = 0
+        self.weights = weights
+        for trace in self.traces:
+            trace.fill(0)
+        if mode == ENTROPY_MODES.index(self._entropy.mode):
+            self._entropy.resume(bytes_drawn, state)
+
+    def _restore_more(self, learned: bytes) -> None:  # noqa: B027  only a critic learns more than weights
+        """Take back what was learned beside the weights. Raises ConfigurationError, before anything was changed."""
+
+
+class ReferenceAgent(IntegerAgent):
+    """The agent that learns from returns or from single rewards by section 7: preset `edge`."""
+
+    # Section 5
+
+    def _learn(self, observation: IntegerArray, reward: int, terminated: bool, ended: bool) -> None:
+        if self._configuration.immediate_reward:
+            self._update_from_reward(reward)
+        elif ended:
+            self._update_from_return()
+
+    def _begin_episode(self) -> None:
+        if self._configuration.immediate_reward:
+            self.return_baseline = 0
+
     # Section 7: update
 
     def _update_from_return(self) -> None:
@@ -262,131 +385,58 @@ class ReferenceAgent:
     def _step_size(self, error: int, divisor: int) -> tuple[int, int]:
         """(m, n) of section 7: a weight changes by m * E / 2^n, in units of its last bit. (0, 0) means no change."""
         configuration, formats = self._configuration, self._configuration.formats
-        squares = sum(int(np.square(trace).sum()) for trace in self.traces)
-        if error == 0 or divisor == 0 or squares == 0:
+        root, half = self._trace_norm()
+        if error == 0 or divisor == 0 or root == 0:
             return 0, 0
         mantissa, exponent = quotient(error, divisor)
         exponent -= configuration.learning_rate_exponent
         if configuration.clip_exponent is not None:
-            half = (squares.bit_length() - 31) // 2
-            narrowed = squares >> (2 * half) if half >= 0 else squares << (-2 * half)
-            limit_mantissa, limit_exponent = quotient(1, math.isqrt(narrowed))
+            limit_mantissa, limit_exponent = quotient(1, root)
             limit_exponent += formats.trace_frac_bits - half - configuration.clip_exponent
             if (limit_exponent, limit_mantissa) < (exponent, mantissa):
                 mantissa, exponent = limit_mantissa, limit_exponent
         shift = -(exponent + formats.weight_frac_bits - formats.trace_frac_bits)
         if shift < 0:
             return 32767, 0
-        if shift > 39:
+        if shift > MAX_SHIFT:
             return 0, 0
         return mantissa, shift
 
     def _change_weights(self, mantissa: int, shift: int) -> None:
-        for matrix, trace in zip(self.weights, self.traces, strict=True):
-            for i in range(matrix.shape[0]):
-                drawn = self._entropy.draw(matrix.shape[1])
-                if drawn is None:
-                    self._count("entropy", 1)
-                    return
-                if mantissa == 0:
-                    continue
-                random_bytes = np.frombuffer(drawn, np.uint8).astype(np.int64)
-                change = stochastic_shift(mantissa * trace[i], shift, random_bytes)
-                row = self._saturate_parameter("weight", matrix[i] + change)
-                matrix[i], rounds = limit_row(row)
-                self._count("weight", rounds)
+        for weight_row, trace_row, random_bytes in self._rows_to_change():
+            if mantissa:
+                self._change_row(weight_row, trace_row, mantissa, shift, random_bytes)
 
-    # Section 8: counting
 
-    def _count(self, name: str, number: int) -> None:
-        if number:
-            self._counters[name] = min(self._counters[name] + number, _UINT32_MAX)
-
-    def _saturate16(self, counter: str, value: IntegerArray) -> IntegerArray:
-        clamped = saturate(value, 16)
-        self._count(counter, int(np.count_nonzero(clamped != value)))
-        return clamped
-
-    def _saturate_parameter(self, counter: str, value: IntegerArray) -> IntegerArray:
-        clamped = saturate(value, self._configuration.formats.parameter_bits)
-        self._count(counter, int(np.count_nonzero(clamped != value)))
-        return clamped
-
-    # Section 9: snapshot
-
-    def _weight_bytes(self) -> bytes:
-        stored = "<i2" if self._configuration.formats.parameter_bits == 16 else "<i1"
-        return b"".join(matrix.astype(stored).tobytes() for matrix in self.weights)
-
-    def weights_crc32(self) -> int:
-        """CRC-32 (zlib) of the weight bytes."""
-        return zlib.crc32(self._weight_bytes())
-
-    def snapshot(self) -> bytes:
-        """The state between episodes. Raises RunError while an episode is open."""
-        if self.episode_open:
-            raise RunError("a snapshot is taken between episodes, and an episode is open: finish it first")
-        state = self._entropy.state if isinstance(self._entropy, SeededSource) else (0, 0, 0, 0)
-        body = (
-            SNAPSHOT_HEADER.pack(
-                SNAPSHOT_MAGIC,
-                SNAPSHOT_VERSION,
-                int(self.baseline_is_set),
-                self._configuration.identity,
-                self.episodes,
-                self.steps,
-                self.return_baseline,
-                *self._counters.values(),
-                ENTROPY_MODES.index(self._entropy.mode),
-                *state,
-                self._entropy.bytes_drawn,
-            )
-            + self._weight_bytes()
-        )
-        return body + zlib.crc32(body).to_bytes(4, "little")
-
-    def restore(self, snapshot: bytes) -> None:
-        """Take a snapshot back. Raises ConfigurationError, changing nothing, where it is damaged or another agent's."""
-        fields, weights = _parse_snapshot(self._configuration, snapshot)
-        (_, _, flags, _, self.episodes, self.steps, self.return_baseline, *rest) = fields
-        counts, mode, state, bytes_drawn = rest[:6], rest[6], rest[7:11], rest[11]
-        self._counters = dict(zip(self._counters, counts, strict=True))
-        self.baseline_is_set = bool(flags & 1)
-        self.episode_open = False
-        self.episode_return = 0
-        self.weights = weights
-        for trace in self.traces:
-            trace.fill(0)
-        if mode == ENTROPY_MODES.index(self._entropy.mode):
-            self._entropy.resume(bytes_drawn, state)
+def refused_snapshot(reason: str) -> ConfigurationError:
+    """The error of a snapshot that is not taken back."""
+    return ConfigurationError(f"this snapshot cannot be restored: {reason}")
 
 
 def _parse_snapshot(configuration: AgentConfiguration, snapshot: bytes) -> tuple[tuple[int, ...], list[IntegerArray]]:
     """Check every field that section 9 names. Returns the header's fields and the weight matrices."""
 
-    def refuse(reason: str) -> ConfigurationError:
-        return ConfigurationError(f"this snapshot cannot be restored: {reason}")
-
     if snapshot[:4] != SNAPSHOT_MAGIC:
-        raise refuse("it does not begin with NRLS")
+        raise refused_snapshot("it does not begin with NRLS")
     if len(snapshot) != configuration.snapshot_bytes:
-        raise refuse(f"it has {len(snapshot)} bytes, this agent's has {configuration.snapshot_bytes}")
+        raise refused_snapshot(f"it has {len(snapshot)} bytes, this agent's has {configuration.snapshot_bytes}")
     fields = SNAPSHOT_HEADER.unpack_from(snapshot)
     if fields[1] != SNAPSHOT_VERSION:
-        raise refuse(f"its layout version is {fields[1]}, this program reads {SNAPSHOT_VERSION}")
+        raise refused_snapshot(f"its layout version is {fields[1]}, this program reads {SNAPSHOT_VERSION}")
     if fields[3] != configuration.identity:
-        raise refuse(f"it belongs to agent {fields[3]:08x}, this agent is {configuration.identity:08x}")
+        raise refused_snapshot(f"it belongs to agent {fields[3]:08x}, this agent is {configuration.identity:08x}")
     if zlib.crc32(snapshot[:-4]) != int.from_bytes(snapshot[-4:], "little"):
-        raise refuse("its CRC is wrong: it was damaged or cut short")
+        raise refused_snapshot("its CRC is wrong: it was damaged or cut short")
     if abs(fields[6]) > RETURN_LIMIT:
-        raise refuse(f"its return baseline {fields[6]} is beyond every return")
+        raise refused_snapshot(f"its return baseline {fields[6]} is beyond every return")
     stored = "<i2" if configuration.formats.parameter_bits == 16 else "<i1"
-    flat = np.frombuffer(snapshot[SNAPSHOT_HEADER.size : -4], stored).astype(np.int64)
+    end = SNAPSHOT_HEADER.size + configuration.weight_bytes
+    flat = np.frombuffer(snapshot[SNAPSHOT_HEADER.size : end], stored).astype(np.int64)
     weights, position = [], 0
     for rows, columns in configuration.weight_shapes:
         matrix = flat[position : position + rows * columns].reshape(rows, columns).copy()
         if int(np.abs(matrix).sum(axis=1).max()) > ROW_LIMIT:
-            raise refuse("a row of its weights is beyond the row limit")
+            raise refused_snapshot("a row of its weights is beyond the row limit")
         weights.append(matrix)
         position += rows * columns
     return fields, weights

@@ -58,7 +58,10 @@ def step_size(prediction_error: Floats, learning_rate: Floats, clip: Floats, tra
 
 
 class Rule(ABC):
-    """B agents with one rule: each step `act` and, where rewards are due, `learn`; then `finish_step`."""
+    """B agents with one rule: each step `act`, `observe` and, where rewards are due, `learn`; then `finish_step`."""
+
+    online = False
+    """True for a rule that learns in `observe`, and is never asked to `learn`."""
 
     def __init__(
         self, sizes: Sequence[int], settings: Sequence[LearningSettings], generators: Sequence[np.random.Generator]
@@ -96,6 +99,14 @@ class Rule(ABC):
         """Choose actions (B,) on observations (B, n_0) and record the step in the traces.
 
         `noise` (B, noise_units) has mean 0 and variance 1; `uniform` (B,) of [0, 1) draws the actions.
+        """
+
+    def observe(  # noqa: B027  rules that learn from returns or single rewards are told of those by `learn`
+        self, reward: Floats, terminated: NDArray[np.bool_], truncated: NDArray[np.bool_], next_observation: Floats
+    ) -> None:
+        """What followed the action: rewards (B,), how the episode ended if it did (B,), observations (B, n_0).
+
+        Where an episode ended the observation is its last one, not the first of the next. Nobody may change it.
         """
 
     def learn(self, rows: Rows, prediction_error: Floats) -> None:

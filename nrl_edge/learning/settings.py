@@ -10,15 +10,16 @@ from typing import Literal
 from nrl_edge.errors import ConfigurationError
 
 RuleName = Literal["nrl", "rmhl", "reinforce"]
-Preset = Literal["edge", "paper"]
+Preset = Literal["edge", "paper", "actor-critic"]
 RewardMode = Literal["delayed", "immediate"]
 NoiseKind = Literal["sign", "gaussian"]
 NoiseEstimate = Literal["exact", "moving_average"]
+CriticFeatures = Literal["products", "squares"]
 
 RULES: tuple[RuleName, ...] = ("nrl", "rmhl", "reinforce")
-PRESETS: tuple[Preset, ...] = ("edge", "paper")
+PRESETS: tuple[Preset, ...] = ("edge", "paper", "actor-critic")
 
-BASELINE_RATES: dict[Preset, float] = {"edge": 169 / 256, "paper": 0.66}
+BASELINE_RATES: dict[Preset, float] = {"edge": 169 / 256, "paper": 0.66, "actor-critic": 169 / 256}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class LearningSettings:
     rule: RuleName = "nrl"
     preset: Preset = "edge"
     """`paper`: as published (Xavier-normal, all layers noisy). `edge`: zero output layer, Xavier-uniform hidden layers,
-    and for NRL the exact output rule and the limit of small noise."""
+    and for NRL the exact output rule and the limit of small noise. `actor-critic`: as `edge`, but learning online from
+    a critic's prediction errors; rules NRL and REINFORCE. Its constants are those from `discount` on; learning_rate,
+    clip and gamma_avg are not used."""
     reward: RewardMode = "delayed"
     """`delayed`: one update an episode, from its return. `immediate`: one update a step, from its reward."""
     episodes: int = 500
@@ -52,6 +55,24 @@ class LearningSettings:
     """Start the output layer at zero; None: as the preset does (edge yes, paper no)."""
     freeze_hidden: bool = False
     """Control experiment: hidden layers keep their initial weights, only the output layer learns."""
+    discount: float = 127 / 128
+    """gamma of the critic."""
+    actor_step: float = 2.0**-1
+    """Learning rate of the weights."""
+    update_norm: float | None = 2.0**-3
+    """Largest norm of one update of all weights together: the step is halved until it fits; None: unlimited."""
+    block_steps: int = 4
+    """Steps between two updates within an episode."""
+    block_trace_decay: float = 0.5
+    """What remains of the actor's traces after an update."""
+    critic_step: float = 2.0**-3
+    """Learning rate of the critic, relative to the normaliser of its features."""
+    critic_trace_decay: float = 51 / 64
+    """What remains of the critic's trace each step."""
+    critic_features: CriticFeatures = "products"
+    """`products`: 1, x_i and all x_i x_j, i <= j. `squares`: 1, x_i and x_i^2, for many inputs."""
+    optimistic_start: bool = True
+    """The first value is max(first reward, 0); False: the first reward."""
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -60,6 +81,7 @@ class LearningSettings:
             ("reward", ("delayed", "immediate")),
             ("noise", ("sign", "gaussian")),
             ("noise_estimate", ("exact", "moving_average")),
+            ("critic_features", ("products", "squares")),
         ):
             value = getattr(self, name)
             if value not in allowed:
@@ -68,7 +90,20 @@ class LearningSettings:
             raise ConfigurationError(f"learning: episodes = {self.episodes}: at least 1 is needed")
         if self.noisy_passes < 0:
             raise ConfigurationError(f"learning: noisy_passes = {self.noisy_passes}: 0 or more are possible")
-        for name in ("learning_rate", "clip", "sigma"):
+        if self.preset == "actor-critic":
+            if self.rule == "rmhl":
+                raise ConfigurationError("learning: rule rmhl has no actor-critic form: rules nrl and reinforce have")
+            if self.reward == "immediate":
+                raise ConfigurationError(
+                    'learning: preset actor-critic learns at every step by itself: set reward to "delayed"'
+                )
+        if self.block_steps < 1:
+            raise ConfigurationError(f"learning: block_steps = {self.block_steps}: at least 1 is needed")
+        for name in ("discount", "block_trace_decay", "critic_trace_decay"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigurationError(f"learning: {name} = {value}: a number from 0 to below 1 is needed")
+        for name in ("learning_rate", "clip", "sigma", "actor_step", "update_norm", "critic_step"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigurationError(f"learning: {name} = {value}: a finite number above 0 is needed")
@@ -85,7 +120,7 @@ class LearningSettings:
     @property
     def output_starts_at_zero(self) -> bool:
         """`zero_output`, or the preset's."""
-        return self.preset == "edge" if self.zero_output is None else self.zero_output
+        return self.preset != "paper" if self.zero_output is None else self.zero_output
 
 
 PER_AGENT = ("learning_rate", "clip", "sigma", "gamma_avg")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.errors import ConfigurationError
+from nrl_edge.learning.actor_critic import ActorCriticNrl, ActorCriticReinforce
 from nrl_edge.learning.network import layer_sizes
 from nrl_edge.learning.nrl import NrlEdge, NrlPaper, Rule, reward_prediction_error
 from nrl_edge.learning.reinforce import Reinforce
@@ -97,6 +98,8 @@ def make_rule(
         ("rmhl", "paper"): Rmhl,
         ("reinforce", "edge"): Reinforce,
         ("reinforce", "paper"): Reinforce,
+        ("nrl", "actor-critic"): ActorCriticNrl,
+        ("reinforce", "actor-critic"): ActorCriticReinforce,
     }
     return rules[settings[0].rule, settings[0].preset](sizes, settings, generators)
 
@@ -154,6 +157,7 @@ def train(
                 episode_return += reward
                 step += 1
                 agent_steps += len(agent)
+                rule.observe(reward, terminated, truncated, observation)
 
                 if common.reward == "immediate":
                     rule.learn(slice(None), reward - baseline)
@@ -163,7 +167,7 @@ def train(
                 if ended.any():
                     rows = np.flatnonzero(ended)
                     returns = episode_return[rows]
-                    if common.reward == "delayed":
+                    if common.reward == "delayed" and not rule.online:
                         # The first episode sets the baseline, so nothing is learned from it.
                         baseline[rows] = np.where(episode[rows] == 0, returns, baseline[rows])
                         rule.learn(rows, reward_prediction_error(returns, baseline[rows]))

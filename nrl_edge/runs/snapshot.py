@@ -27,7 +27,7 @@ class SnapshotInfo:
     steps: int
     """Steps of the agent's life."""
     weights_crc32: int
-    """CRC-32 of the weight bytes, which targets compare."""
+    """CRC-32 of the weight bytes (and a critic's after them), which targets compare."""
 
 
 def snapshot_info(snapshot: bytes, name: str = "the snapshot") -> SnapshotInfo:
@@ -45,14 +45,15 @@ def snapshot_info(snapshot: bytes, name: str = "the snapshot") -> SnapshotInfo:
 
 
 def snapshot_weights(snapshot: bytes, configuration: AgentConfiguration) -> list[NDArray[np.float64]]:
-    """The weights of a snapshot as numbers, [(n_l, n_(l-1)), ...] float64, hidden layers in order, then the output.
+    """The weights of a snapshot's network as numbers, [(n_l, n_(l-1)), ...] float64, hidden layers first, output last.
 
     Raises ConfigurationError where it is damaged or of another agent.
     """
     if snapshot_info(snapshot).identity != configuration.identity or len(snapshot) != configuration.snapshot_bytes:
         raise ConfigurationError(f"the snapshot is of another agent than {configuration.description}")
     formats = configuration.formats
-    stored = np.frombuffer(snapshot[_WEIGHTS_OFFSET:-_CRC_BYTES], "<i2" if formats.parameter_bits == 16 else "i1")
+    weight_bytes = snapshot[_WEIGHTS_OFFSET : _WEIGHTS_OFFSET + configuration.weight_bytes]
+    stored = np.frombuffer(weight_bytes, "<i2" if formats.parameter_bits == 16 else "i1")
     numbers = stored.astype(np.float64) / (1 << formats.weight_frac_bits)
     sizes = [rows * columns for rows, columns in configuration.weight_shapes]
     parts = np.split(numbers, np.cumsum(sizes)[:-1])

@@ -105,7 +105,14 @@ BROKEN: list[tuple[str, str, list[str]]] = [
     ("network_unknown", TASK + "[network]\nlayers = [64]", ["network.layers = [64]", "unknown key", "hidden"]),
     ("rule_unknown", learning("rule = 'ppo'"), ["learning.rule", "ppo", "nrl", "rmhl", "reinforce"]),
     ("rule_list", learning("rule = ['nrl']"), ["learning.rule", "nrl", "rmhl"]),
-    ("preset_reserved", learning("preset = 'actor-critic'"), ["actor-critic", "reserved", "not there yet", "edge"]),
+    ("preset_rmhl", learning("preset = 'actor-critic'\nrule = 'rmhl'", "float64"), ["rmhl", "no actor-critic form"]),
+    (
+        "preset_immediate",
+        TASK + "reward = 'immediate'\n[learning]\npreset = 'actor-critic'",
+        ["task.reward", "actor-critic", "delayed"],
+    ),
+    ("features_unknown", learning("preset = 'actor-critic'\ncritic_features = 'cubes'"), ["cubes", "squares"]),
+    ("features_edge", learning("critic_features = 'squares'"), ["learning.critic_features", "preset edge has no"]),
     ("preset_unknown", learning("preset = 'edgy'"), ["learning.preset", "edgy", "did you mean edge", "paper"]),
     ("fixed_rmhl", learning("rule = 'rmhl'"), ["learning.rule", "rmhl", "float64", "nrl"]),
     ("fixed_paper", learning("preset = 'paper'", "tiny"), ["learning.preset", "paper", "float64", "edge"]),
@@ -304,6 +311,30 @@ def test_immediate_reward_has_finer_traces_and_the_file_wins_over_the_task() -> 
     assert agent_configuration(fixed, 4, 2, 9).formats.observation_frac_bits == 7
 
 
+@pytest.mark.parametrize(("kind", "bits", "trace"), [("int16", 16, 8), ("tiny", 8, 1)])
+def test_an_online_agent(kind: str, bits: int, trace: int) -> None:
+    experiment = parse_experiment(learning("preset = 'actor-critic'", kind))
+    assert parse_experiment(experiment.to_toml()) == experiment
+    agent = agent_configuration(experiment, 4, 2, 9)
+    assert (agent.preset, agent.critic_features) == ("actor-critic", "products")
+    assert (agent.learning_rate_exponent, agent.clip_exponent) == (1, 3)
+    assert (agent.formats.parameter_bits, agent.formats.trace_frac_bits) == (bits, trace)
+    coarse = parse_experiment(experiment.to_toml().replace('formats = "auto"', "formats = { weight_frac_bits = 7 }"))
+    with pytest.raises(ConfigurationError, match=r"least 7.*observation_scale"):
+        agent_configuration(coarse, 4, 2, 6)
+
+
+def test_online_learning_in_float64() -> None:
+    text = "preset = 'actor-critic'\nrule = 'reinforce'\nlearning_rate = 0.3\nclip = 'off'\ncritic_features = 'squares'"
+    experiment = parse_experiment(learning(text, "float64"))
+    assert parse_experiment(experiment.to_toml()) == experiment
+    settings = learning_settings(experiment)
+    assert (settings.rule, settings.preset, settings.actor_step) == ("reinforce", "actor-critic", 0.3)
+    assert (settings.update_norm, settings.critic_features) == (None, "squares")
+    default = learning_settings(parse_experiment(learning("preset = 'actor-critic'")))
+    assert (default.actor_step, default.update_norm, default.critic_features) == (0.5, 0.125, "products")
+
+
 def test_agents_that_fixed_point_cannot_hold() -> None:
     experiment = parse_experiment(TASK, "mine.toml")
     for inputs, actions, frac_bits, part in (
@@ -325,7 +356,18 @@ def test_agents_that_fixed_point_cannot_hold() -> None:
 SECTION_NAMES = ["task", "network", "learning", "arithmetic", "entropy", "board", "run", "extra"]
 KEYS = [
     *("id", "kwargs", "observation_scale", "reward", "threshold", "seed", "hidden", "rule", "preset", "learning_rate"),
-    *("clip", "episodes", "sigma", "kind", "formats", "mode", "recording", "checkpoint_every", "weight_frac_bits"),
+    *(
+        "clip",
+        "episodes",
+        "sigma",
+        "critic_features",
+        "kind",
+        "formats",
+        "mode",
+        "recording",
+        "checkpoint_every",
+        "weight_frac_bits",
+    ),
 ]
 WORDS = [
     "CartPole-v1",

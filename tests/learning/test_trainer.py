@@ -27,6 +27,9 @@ KINDS = {
     "rmhl": LearningSettings(rule="rmhl", preset="paper", sigma=0.1, clip=None, noise="gaussian"),
     "rmhl moving average": LearningSettings(rule="rmhl", sigma=0.1, noise_estimate="moving_average"),
     "reinforce": LearningSettings(rule="reinforce"),
+    "actor-critic": LearningSettings(preset="actor-critic"),
+    "actor-critic squares": LearningSettings(preset="actor-critic", critic_features="squares", block_steps=3),
+    "actor-critic reinforce": LearningSettings(rule="reinforce", preset="actor-critic", optimistic_start=False),
 }
 
 
