@@ -205,6 +205,7 @@ def learning_settings(experiment: Experiment) -> LearningSettings:
         episodes=learning.episodes,
         learning_rate=learning.learning_rate,
         clip=learning.clip,
+        **learning.float64.given(),
     )
     return settings if learning.sigma is None else replace(settings, sigma=learning.sigma)
 
