@@ -7,7 +7,9 @@ as keep a job short: what a killed study loses is the jobs that were running.
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import math
 import time
 import zipfile
 from collections.abc import Collection, Sequence
@@ -26,10 +28,11 @@ from nrl_edge.learning import train
 from nrl_edge.lockstep import Lockstep
 from nrl_edge.native import NativeAgent
 from nrl_edge.study.definition import Variant
+from nrl_edge.tasks.batched import VECTORISED
 
 MAX_SEEDS_PER_JOB = 20
-MAX_STEPS_PER_JOB = 5_000_000
-"""Most steps that a float64 job of several seeds may take if no episode ever ends early: a minute, about."""
+MAX_SECONDS_PER_JOB = 180.0
+"""What a float64 job of several seeds may take if no episode ended early. Most do: jobs take a minute or two."""
 UNLIMITED_EPISODE_STEPS = 1000
 """Taken for the length of an episode where the environment has no time limit."""
 
@@ -118,9 +121,12 @@ def plan_jobs(variants: Sequence[Variant], seeds: Sequence[int], done: Collectio
     jobs: list[tuple[int, Job]] = []
     for variant in variants:
         missing = [seed for seed in seeds if (variant.identity, seed) not in done]
-        together = seeds_per_job(variant)
+        if not missing:
+            continue
+        number = math.ceil(len(missing) / seeds_per_job(variant))
+        together, cost = math.ceil(len(missing) / number), _most_steps(variant)
         jobs += [
-            (_most_steps(variant) * together, Job(variant, tuple(missing[start : start + together])))
+            (cost * together, Job(variant, tuple(missing[start : start + together])))
             for start in range(0, len(missing), together)
         ]
     # Longest first, so that no worker is left alone with a long job at the end. The sort is stable.
@@ -131,7 +137,19 @@ def seeds_per_job(variant: Variant) -> int:
     """Seeds that run side by side."""
     if variant.configuration is not None:
         return 1
-    return max(1, min(MAX_SEEDS_PER_JOB, MAX_STEPS_PER_JOB // _most_steps(variant)))
+    return next(
+        (number for number in range(MAX_SEEDS_PER_JOB, 1, -1) if _seconds(variant, number) <= MAX_SECONDS_PER_JOB), 1
+    )
+
+
+def _seconds(variant: Variant, seeds: int) -> float:
+    """What a job may take at most, about: a step costs NumPy's calls, and arithmetic for each seed."""
+    task = make_experiment_task(variant.experiment)
+    sizes = (task.inputs, *variant.experiment.network.hidden, task.actions)
+    task.close()
+    parameters = sum(columns * rows for columns, rows in itertools.pairwise(sizes))
+    step = 60e-6 + seeds * (8e-6 + 2e-9 * parameters + (0.0 if variant.experiment.task.id in VECTORISED else 15e-6))
+    return _most_steps(variant) * step
 
 
 def _most_steps(variant: Variant) -> int:

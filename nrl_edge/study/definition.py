@@ -102,6 +102,7 @@ def parse_study(text: str, name: str = "study.toml") -> Study:
     """
     root = Table(parse_toml(text, name), name, "", ["study", "base", "grid", "task", "network", "variant"])
     head = root.table("study", ["name", "seeds"])
+    title, seeds = head.text("name", Path(name).stem), _seeds(head)
     base = _overrides(root.table("base", SECTIONS), SECTIONS)
     grid = root.table("grid", ["rule", "arithmetic", "network", "task"])
     tasks = _axis(root, "task", grid, "id")
@@ -154,7 +155,7 @@ def parse_study(text: str, name: str = "study.toml") -> Study:
             )
     if not variants:
         raise ConfigurationError(f"{name}: no variant is left: every combination was excluded")
-    return Study(head.text("name", Path(name).stem), _seeds(head), tuple(variants), tuple(left_out), text)
+    return Study(title, seeds, tuple(variants), tuple(left_out), text)
 
 
 class _Block:

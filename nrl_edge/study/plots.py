@@ -121,7 +121,9 @@ def draw_episodes_to_threshold(path: Path, title: str, summaries: Sequence[Summa
             spread = 0.28 * np.cos(np.arange(len(values)) * 2.4)
             reached = np.isfinite(summary.episodes)
             axes.plot(values[reached], index + spread[reached], "o", markersize=3.2, alpha=0.45, color=colour, mew=0)
-            axes.plot(values[~reached], index + spread[~reached], "x", markersize=4.5, alpha=0.7, color=colour)
+            axes.plot(
+                values[~reached], index + spread[~reached], "x", markersize=4.5, alpha=0.7, color=colour, clip_on=False
+            )
             median = statistics.interval(summary.episodes, np.median)
             low, high = min(median.low, end), min(median.high, end)
             axes.plot([low, high], [index, index], color=colour, linewidth=2.6, solid_capstyle="butt")
@@ -138,7 +140,7 @@ def draw_episodes_to_threshold(path: Path, title: str, summaries: Sequence[Summa
         axes.set_ylim(len(own) - 0.4, -0.6)
         axes.set_xlim(0, end or 1.0)
         axes.set_xlabel(
-            "episodes until the mean of 100 returns reached the threshold (x: never; right: seeds that did)"
+            "episodes until the mean of 100 returns reached the threshold\n(×: never; at the right: seeds that did)"
         )
         axes.set_title(f"{title}: median and 95 % bootstrap interval", color="#222222")
         _save(figure, path)

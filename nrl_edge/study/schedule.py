@@ -133,7 +133,7 @@ class DaskScheduler:
                 for index, job in enumerate(jobs)
             }
             try:
-                for future in distributed.as_completed(list(futures)):
+                for future in distributed.as_completed(list(futures), loop=client.loop):
                     job = futures.pop(future)
                     yield job, self._result(future, job)
                     future.release()
