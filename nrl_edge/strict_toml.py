@@ -134,6 +134,13 @@ class Table:
             self.fail(key, allowed)
         return value
 
+    def boolean(self, key: str) -> bool:
+        """true or false."""
+        value = self._get(key, None, "true or false is needed")
+        if not isinstance(value, bool):
+            self.fail(key, "true or false is needed")
+        return value
+
     def number(self, key: str, *, above: float | None = None, default: float | None = None) -> float:
         """A finite number, above a limit where one is given."""
         allowed = "a finite number is needed" if above is None else f"a finite number above {above:g} is needed"
@@ -148,6 +155,13 @@ class Table:
         if not isinstance(value, dict):
             self.fail(key, f"[{self._path(key)}] has to be a table (a section of its own)")
         return Table(value, self.file, self._path(key), keys)
+
+    def tables(self, key: str, keys: Sequence[str]) -> list[Table]:
+        """An array of tables ([[key]]), each with the keys that it may have; an empty one where the file has none."""
+        value = self._get(key, [], "")
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            self.fail(key, f"this has to be an array of tables: write [[{self._path(key)}]] above each")
+        return [Table(item, self.file, f"{self._path(key)}[{index}]", keys) for index, item in enumerate(value, 1)]
 
     def strings(self, key: str) -> tuple[str, ...]:
         """An array of strings; an empty one where the file has none."""

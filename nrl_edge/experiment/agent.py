@@ -215,6 +215,7 @@ def learning_settings(experiment: Experiment) -> LearningSettings:
         episodes=learning.episodes,
         learning_rate=learning.learning_rate,
         clip=learning.clip,
+        **learning.float64.given(),
     )
     if learning.preset == "actor-critic":
         # This preset has a step and a norm limit of its own, so that edge settings never reach it by mistake.

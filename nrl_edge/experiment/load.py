@@ -15,6 +15,7 @@ from nrl_edge.experiment.schema import (
     BoardSection,
     EntropySection,
     Experiment,
+    Float64Section,
     FormatsSection,
     LearningSection,
     NetworkSection,
@@ -31,7 +32,7 @@ from nrl_edge.fixedpoint.configuration import (
     CriticFeatures,
     Formats,
 )
-from nrl_edge.learning.settings import PRESETS, RULES, Preset, RewardMode, RuleName
+from nrl_edge.learning.settings import NOISE_ESTIMATES, NOISE_KINDS, PRESETS, RULES, Preset, RewardMode, RuleName
 from nrl_edge.strict_toml import (
     Table,
     finite_number,
@@ -47,6 +48,7 @@ MAX_EPISODES = 100_000_000
 MAX_SCALE_EXPONENT = 30
 MAX_LEARNING_RATE_EXPONENT = 20
 MAX_CLIP_EXPONENT = 8
+MAX_NOISY_PASSES = 64
 
 _SECTIONS = {
     "task": TaskSection,
@@ -210,8 +212,46 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
         episodes=table.integer("episodes", 1, MAX_EPISODES, LearningSection.episodes),
         sigma=sigma,
         critic_features=features,
+        float64=_float64(table, fixed_point, rule, preset),
     )
     return learning
+
+
+def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -> Float64Section:
+    table = parent.table("float64", [key.name for key in fields(Float64Section)])
+    if parent.has("float64") and fixed_point:
+        parent.fail("float64", 'this table needs `kind = "float64"` under [arithmetic]; remove it, or set that')
+    paper, rmhl, nrl = (rule, preset) == ("nrl", "paper"), rule == "rmhl", rule == "nrl"
+    for keys, fits, where in (
+        (("exact_output", "layer_factors"), nrl, "rule nrl"),
+        (("noisy_passes",), paper, "rule nrl and preset paper"),
+        (("noise",), paper or rmhl, "rule rmhl, and rule nrl with preset paper"),
+        (("noise_estimate", "activity_rate"), rmhl, "rule rmhl"),
+    ):
+        for key in keys:
+            if table.has(key) and not fits:
+                table.fail(key, f"it has no effect with rule {rule} and preset {preset}; allowed with {where}")
+
+    def rate(key: str) -> float | None:
+        value = table.number(key, above=0.0) if table.has(key) else None
+        if value is not None and value > 1.0:
+            table.fail(key, "a number above 0 and up to 1 is needed")
+        return value
+
+    def switch(key: str) -> bool | None:
+        return table.boolean(key) if table.has(key) else None
+
+    return Float64Section(
+        gamma_avg=rate("gamma_avg"),
+        noise=table.choice("noise", NOISE_KINDS) if table.has("noise") else None,
+        noisy_passes=table.integer("noisy_passes", 0, MAX_NOISY_PASSES) if table.has("noisy_passes") else None,
+        noise_estimate=table.choice("noise_estimate", NOISE_ESTIMATES) if table.has("noise_estimate") else None,
+        activity_rate=rate("activity_rate"),
+        zero_output=switch("zero_output"),
+        exact_output=switch("exact_output"),
+        layer_factors=switch("layer_factors"),
+        freeze_hidden=switch("freeze_hidden"),
+    )
 
 
 def _learning_rate(table: Table, fixed_point: bool, default: float) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nrl_edge.agent import EntropyMode
-from nrl_edge.learning.settings import CriticFeatures, Preset, RewardMode, RuleName
+from nrl_edge.learning.settings import CriticFeatures, NoiseEstimate, NoiseKind, Preset, RewardMode, RuleName
 from nrl_edge.strict_toml import format_value, power_of_two_exponent
 
 ArithmeticKind = Literal["int16", "tiny", "float64"]
@@ -50,6 +50,28 @@ class NetworkSection:
 
 
 @dataclass(frozen=True)
+class Float64Section:
+    """[learning.float64]: what learning in float64 can vary besides, for baselines, controls and ablations.
+
+    None: as `nrl_edge.learning.LearningSettings`, whose fields these are, has it by itself.
+    """
+
+    gamma_avg: float | None = None
+    noise: NoiseKind | None = None
+    noisy_passes: int | None = None
+    noise_estimate: NoiseEstimate | None = None
+    activity_rate: float | None = None
+    zero_output: bool | None = None
+    exact_output: bool | None = None
+    layer_factors: bool | None = None
+    freeze_hidden: bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The settings that are not None, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class LearningSection:
     """[learning]: the rule and its constants."""
 
@@ -69,6 +91,7 @@ class LearningSection:
     critic_features: CriticFeatures | None = None
     """What the critic of preset `actor-critic` is linear in: `products` of inputs (1, x_i, x_i x_j) or their `squares`
     only, for many inputs; None with other presets."""
+    float64: Float64Section = field(default_factory=Float64Section)
 
     @property
     def learning_rate_exponent(self) -> int | None:
@@ -205,6 +228,7 @@ class Experiment:
                 "sigma": learning.sigma,
                 "critic_features": learning.critic_features,
             },
+            "learning.float64": learning.float64.given(),
             "arithmetic": {"kind": self.arithmetic.kind},
             "arithmetic.formats": {
                 "observation_frac_bits": formats.observation_frac_bits,
@@ -223,6 +247,8 @@ class Experiment:
         if formats == FormatsSection():
             del sections["arithmetic.formats"]
             sections["arithmetic"]["formats"] = "auto"
+        if not sections["learning.float64"]:
+            del sections["learning.float64"]
         blocks = []
         for name, values in sections.items():
             lines = [f"{key} = {format_value(value)}" for key, value in values.items() if value is not None]

@@ -189,6 +189,8 @@ class NrlPaper(Rule):
     W_l += lr * n_l * RPE * e_l. With immediate reward the noise is normalised layer by layer.
 
     Noisy-only NRL (`noisy_passes` = n > 0): the mean logits of n further noisy passes stand in for the clean pass.
+    With `exact_output` the output layer is as in `NrlEdge`; without `layer_factors` xi_l / sigma^2 takes the place of
+    n_l xi_l / ||xi||^2.
     """
 
     def __init__(
@@ -196,30 +198,46 @@ class NrlPaper(Rule):
     ) -> None:
         super().__init__(sizes, settings, generators)
         self.noisy_passes = settings[0].noisy_passes
-        self.layer_factors = [factor * units for factor, units in zip(self.layer_factors, self.sizes[1:], strict=True)]
+        self.output_is_exact = settings[0].output_is_exact
+        self.has_factors = settings[0].layers_have_factors
+        if self.has_factors:
+            for layer in range(len(self.weights) - self.output_is_exact):
+                self.layer_factors[layer] *= self.sizes[layer + 1]
 
     @property
     def noise_units(self) -> int:
-        """Every unit, once for each noisy pass."""
-        return (1 + self.noisy_passes) * sum(self.sizes[1:])
+        """Every noisy unit, once for each noisy pass."""
+        return (1 + self.noisy_passes) * sum(self.sizes[1:-1] if self.output_is_exact else self.sizes[1:])
+
+    def split_by_layer(self, noise: Floats) -> list[Floats]:
+        """Noise of one pass as one (B, n_l) a layer; an exact output has none."""
+        if self.output_is_exact:
+            noise = np.pad(noise, ((0, 0), (0, self.sizes[-1])))
+        return super().split_by_layer(noise)
 
     def act(self, observation: Floats, noise: Floats, uniform: Floats) -> Actions:
         """One clean and one noisy pass, and the trace of their difference."""
         noise, *other_noise = np.split(self.sigma * noise, 1 + self.noisy_passes, axis=1)
-        if other_noise:
-            passes = (noisy_forward(self.weights, observation, self.split_by_layer(other)) for other in other_noise)
-            logits = np.mean([pre_activations[-1] for pre_activations, _ in passes], axis=0)
-        else:
-            logits = forward(self.weights, observation)[0][-1]
-        action = sample_action(softmax(logits), uniform)
-
         xi = self.split_by_layer(noise)
+        if other_noise:
+            passes = [noisy_forward(self.weights, observation, self.split_by_layer(other)) for other in other_noise]
+            logits = np.mean([pre_activations[-1] for pre_activations, _ in passes], axis=0)
+            activities = passes[0][1]
+        else:
+            pre_activations, activities = forward(self.weights, observation)
+            logits = pre_activations[-1]
+        probabilities = softmax(logits)
+        action = sample_action(probabilities, uniform)
         d, noisy_activities = two_passes(self.weights, observation, xi, logits, action)
 
-        squared_norm = (noise**2).sum(axis=1)
         for layer, (xi_l, x) in enumerate(zip(xi, noisy_activities, strict=True)):
-            if self.immediate:
-                squared_norm = (xi_l**2).sum(axis=1)
+            if self.output_is_exact and layer == len(xi) - 1:
+                self.traces.record(layer, output_error(probabilities, action), activities[-1])
+                break
+            if not self.has_factors:
+                squared_norm = self.sigma[:, 0] ** 2
+            else:
+                squared_norm = ((xi_l if self.immediate else noise) ** 2).sum(axis=1)
             self.traces.record(layer, xi_l, (d / squared_norm)[:, None] * x)
         return action
 
@@ -235,16 +253,30 @@ class NrlEdge(Rule):
 
     d is the limit sigma -> 0 of the difference pass in units of sigma, a Jacobian-vector product: dx_1 = f'(a_1) s_1,
     dx_l = f'(a_l) (W_l dx_(l-1) + s_l), dl = W_o dx_L, d = dl[a] - sum_k pi_k dl[k]. It needs no sigma, log or exp.
+
+    For ablations the third change can be undone, whole or by halves: without `exact_output` dl gets the signs of the
+    output units and the output's trace is outer(d s_o, x_L); with `layer_factors` a noisy layer learns n_l / N times
+    as fast, N the number of noisy units (what n_l / ||xi||^2 comes to in units of sigma; 1 with immediate reward).
     """
+
+    def __init__(
+        self, sizes: Sequence[int], settings: Sequence[LearningSettings], generators: Sequence[np.random.Generator]
+    ) -> None:
+        super().__init__(sizes, settings, generators)
+        self.output_is_exact = settings[0].output_is_exact
+        if settings[0].layers_have_factors and not self.immediate:
+            for layer in range(len(self.weights) - self.output_is_exact):
+                self.layer_factors[layer] *= self.sizes[layer + 1] / self.noise_units
 
     @property
     def noise_units(self) -> int:
-        """Hidden units only."""
-        return sum(self.sizes[1:-1])
+        """Noisy units: the hidden ones, and those of the output where it is not exact."""
+        return sum(self.sizes[1:-1] if self.output_is_exact else self.sizes[1:])
 
     def act(self, observation: Floats, noise: Floats, uniform: Floats) -> Actions:
         """One pass that carries activity and its difference side by side, and the trace."""
-        signs = np.split(noise, np.cumsum(self.sizes[1:-2]), axis=1) if len(self.sizes) > 3 else [noise]
+        noisy_layers = self.sizes[1:-1] if self.output_is_exact else self.sizes[1:]
+        signs = np.split(noise, np.cumsum(noisy_layers[:-1]), axis=1)
 
         # The observation carries no noise, so layer 1 has no difference to propagate.
         pre_activation = apply_layer(self.weights[0], observation)
@@ -258,7 +290,7 @@ class NrlEdge(Rule):
             activities.append(x)
             products = apply_layer(self.weights[layer], pair)
             pre_activation, difference = products[:, 0], products[:, 1]
-            if layer < len(self.weights) - 1:
+            if layer < len(signs):
                 difference = difference + signs[layer]
         logits, logit_difference = pre_activation, difference
 
@@ -269,5 +301,6 @@ class NrlEdge(Rule):
 
         for layer, s in enumerate(signs):
             self.traces.record(layer, s, d * activities[layer])
-        self.traces.record(len(signs), error, activities[-1])
+        if self.output_is_exact:
+            self.traces.record(len(signs), error, activities[-1])
         return action

@@ -7,10 +7,21 @@ outer(delta_l, x_(l-1)) takes the place of NRL's trace, so that clip, initial we
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nrl_edge.learning.network import forward, leaky_relu_slope, output_error, sample_action, softmax
 from nrl_edge.learning.nrl import Actions, Floats, Rule
+
+
+def backpropagate(weights: Sequence[Floats], pre_activations: Sequence[Floats], error: Floats) -> list[Floats]:
+    """delta_l (B, n_l) of every layer for an output error (B, n_o): the derivative with respect to pre-activations."""
+    deltas = [error]
+    for layer in range(len(weights) - 1, 0, -1):
+        back = np.matmul(deltas[0][:, None, :], weights[layer])[:, 0]
+        deltas.insert(0, leaky_relu_slope(pre_activations[layer - 1]) * back)
+    return deltas
 
 
 class Reinforce(Rule):
@@ -27,10 +38,7 @@ class Reinforce(Rule):
         probabilities = softmax(pre_activations[-1])
         action = sample_action(probabilities, uniform)
 
-        delta = output_error(probabilities, action)
-        for layer in range(len(self.weights) - 1, -1, -1):
-            self.traces.record(layer, delta, activities[layer])
-            if layer > 0:
-                back = np.matmul(delta[:, None, :], self.weights[layer])[:, 0]
-                delta = leaky_relu_slope(pre_activations[layer - 1]) * back
+        deltas = backpropagate(self.weights, pre_activations, output_error(probabilities, action))
+        for layer, (delta, x) in enumerate(zip(deltas, activities, strict=True)):
+            self.traces.record(layer, delta, x)
         return action

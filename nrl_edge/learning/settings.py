@@ -18,6 +18,8 @@ CriticFeatures = Literal["products", "squares"]
 
 RULES: tuple[RuleName, ...] = ("nrl", "rmhl", "reinforce")
 PRESETS: tuple[Preset, ...] = ("edge", "paper", "actor-critic")
+NOISE_KINDS: tuple[NoiseKind, ...] = ("sign", "gaussian")
+NOISE_ESTIMATES: tuple[NoiseEstimate, ...] = ("exact", "moving_average")
 
 BASELINE_RATES: dict[Preset, float] = {"edge": 169 / 256, "paper": 0.66, "actor-critic": 169 / 256}
 
@@ -53,6 +55,12 @@ class LearningSettings:
     """RMHL: rate of the moving average of activity."""
     zero_output: bool | None = None
     """Start the output layer at zero; None: as the preset does (edge yes, paper no)."""
+    exact_output: bool | None = None
+    """NRL: the output layer learns by its own exact error, and only hidden layers get noise; False: the output is noisy
+    and learns as the others do. None: as the preset does (edge yes, paper no)."""
+    layer_factors: bool | None = None
+    """NRL: noisy layers learn n_l times as fast, after the noise was normalised over all of them, as published; False:
+    one learning rate for all, an unbiased direction. None: as the preset does (edge no, paper yes)."""
     freeze_hidden: bool = False
     """Control experiment: hidden layers keep their initial weights, only the output layer learns."""
     discount: float = 127 / 128
@@ -79,8 +87,8 @@ class LearningSettings:
             ("rule", RULES),
             ("preset", PRESETS),
             ("reward", ("delayed", "immediate")),
-            ("noise", ("sign", "gaussian")),
-            ("noise_estimate", ("exact", "moving_average")),
+            ("noise", NOISE_KINDS),
+            ("noise_estimate", NOISE_ESTIMATES),
             ("critic_features", ("products", "squares")),
         ):
             value = getattr(self, name)
@@ -121,6 +129,16 @@ class LearningSettings:
     def output_starts_at_zero(self) -> bool:
         """`zero_output`, or the preset's."""
         return self.preset != "paper" if self.zero_output is None else self.zero_output
+
+    @property
+    def output_is_exact(self) -> bool:
+        """`exact_output`, or the preset's."""
+        return self.preset != "paper" if self.exact_output is None else self.exact_output
+
+    @property
+    def layers_have_factors(self) -> bool:
+        """`layer_factors`, or the preset's."""
+        return self.preset == "paper" if self.layer_factors is None else self.layer_factors
 
 
 PER_AGENT = ("learning_rate", "clip", "sigma", "gamma_avg")

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_edge.agent import ENTROPY_MODES
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
 _HEADER = struct.Struct("<4sHHIII")
 _WEIGHTS_OFFSET, _CRC_BYTES = 72, 4
+_ENTROPY_FIELDS = 48, 68
+"""Mode and generator state."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,18 @@ def snapshot_info(snapshot: bytes, name: str = "the snapshot") -> SnapshotInfo:
     if version != 1:
         raise ConfigurationError(f"{name} has snapshot version {version}; this nrl-edge reads version 1")
     return SnapshotInfo(identity, episodes, steps, zlib.crc32(snapshot[_WEIGHTS_OFFSET:-_CRC_BYTES]))
+
+
+def without_entropy(snapshot: bytes) -> bytes:
+    """The same weights and counters, of no seeded agent: restoring it leaves an agent's entropy source where it is.
+
+    Raises ConfigurationError where the snapshot is damaged.
+    """
+    snapshot_info(snapshot)
+    start, end = _ENTROPY_FIELDS
+    mode = bytes([ENTROPY_MODES.index("raw")]).ljust(end - start, b"\0")
+    changed = snapshot[:start] + mode + snapshot[end:-_CRC_BYTES]
+    return changed + zlib.crc32(changed).to_bytes(_CRC_BYTES, "little")
 
 
 def snapshot_weights(snapshot: bytes, configuration: AgentConfiguration) -> list[NDArray[np.float64]]:

@@ -16,7 +16,22 @@ import typer
 
 from nrl_edge import __version__
 from nrl_edge.errors import NrlError
-from nrl_host.cli import boards, build, demo, generate, hil, new, ports, replay, report, sim, sweep, train
+from nrl_host.cli import (
+    boards,
+    build,
+    demo,
+    generate,
+    hil,
+    new,
+    ports,
+    replay,
+    report,
+    sim,
+    study,
+    sweep,
+    train,
+    validate,
+)
 
 app = typer.Typer(
     name="nrl-edge",
@@ -41,7 +56,7 @@ def _root(
     pass
 
 
-for _verb in (new, train, generate, build, sim, hil, replay, report, sweep, boards, ports, demo):
+for _verb in (new, train, generate, build, sim, hil, replay, report, sweep, study, validate, boards, ports, demo):
     _verb.register(app)
 
 

@@ -1,0 +1,213 @@
+"""A cell is one variant with one seed; a job is what a worker runs at once: some cells of one variant.
+
+Fixed-point cells run one a job, as the generated C in process. Float64 cells of one variant run side by side, as many
+as keep a job short: what a killed study loses is the jobs that were running.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+import time
+import zipfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_edge import __version__
+from nrl_edge.agent import EntropySettings
+from nrl_edge.errors import ConfigurationError, RunError
+from nrl_edge.experiment import learning_settings, make_experiment_task, task_settings
+from nrl_edge.learning import train
+from nrl_edge.lockstep import Lockstep
+from nrl_edge.native import NativeAgent
+from nrl_edge.study.definition import Variant
+from nrl_edge.tasks.batched import VECTORISED
+
+MAX_SEEDS_PER_JOB = 20
+MAX_SECONDS_PER_JOB = 180.0
+"""What a float64 job of several seeds may take if no episode ended early. Most do: jobs take a minute or two."""
+UNLIMITED_EPISODE_STEPS = 1000
+"""Taken for the length of an episode where the environment has no time limit."""
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cells of one variant that one worker runs together."""
+
+    variant: Variant
+    seeds: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
+        return f"{self.variant.name}, {seeds}"
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What became of one cell."""
+
+    identity: str
+    """Of the variant."""
+    seed: int
+    returns: NDArray[np.float64]
+    """Return of every episode, (episodes,); empty where learning diverged."""
+    lengths: NDArray[np.int64]
+    """Steps of every episode, (episodes,)."""
+    weights_crc32: str | None
+    """CRC-32 of a fixed-point agent's weight bytes, eight hexadecimal digits."""
+    counters: dict[str, int]
+    """Saturation and failure counters of a fixed-point agent; `observation_on_host` are those of its quantiser."""
+    seconds: float
+    """Wall clock; a cell that ran beside others has its share of the job's."""
+    error: str | None = None
+    """Why learning failed, where it did."""
+
+    def to_bytes(self) -> bytes:
+        """The content of a cell's file: a compressed .npz without pickles."""
+        about = {
+            "format": _FORMAT,
+            "nrl_edge": __version__,
+            "identity": self.identity,
+            "seed": self.seed,
+            "weights_crc32": self.weights_crc32,
+            "counters": self.counters,
+            "seconds": self.seconds,
+            "error": self.error,
+        }
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+            returns=self.returns,
+            lengths=self.lengths.astype(np.int32),
+        )
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> CellResult:
+        """Read such a file. Raises ValueError where it is damaged or of another format."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                about: dict[str, Any] = json.loads(arrays["about"].tobytes())
+                if about["format"] != _FORMAT:
+                    raise ValueError(f"format {about['format']}")
+                return cls(
+                    identity=str(about["identity"]),
+                    seed=int(about["seed"]),
+                    returns=arrays["returns"],
+                    lengths=arrays["lengths"].astype(np.int64),
+                    weights_crc32=about["weights_crc32"],
+                    counters=dict(about["counters"]),
+                    seconds=float(about["seconds"]),
+                    error=about["error"],
+                )
+        except (zipfile.BadZipFile, KeyError, TypeError, OSError, EOFError) as error:
+            raise ValueError(f"no result of a cell: {error}") from error
+
+
+def plan_jobs(variants: Sequence[Variant], seeds: Sequence[int], done: Collection[tuple[str, int]]) -> list[Job]:
+    """The jobs that are still to run; `done` holds (identity, seed) of finished cells. Long variants come first."""
+    jobs: list[tuple[int, Job]] = []
+    for variant in variants:
+        missing = [seed for seed in seeds if (variant.identity, seed) not in done]
+        if not missing:
+            continue
+        number = math.ceil(len(missing) / seeds_per_job(variant))
+        together, cost = math.ceil(len(missing) / number), _most_steps(variant)
+        jobs += [
+            (cost * together, Job(variant, tuple(missing[start : start + together])))
+            for start in range(0, len(missing), together)
+        ]
+    # Longest first, so that no worker is left alone with a long job at the end. The sort is stable.
+    return [job for _, job in sorted(jobs, key=lambda item: -item[0])]
+
+
+def seeds_per_job(variant: Variant) -> int:
+    """Seeds that run side by side."""
+    if variant.configuration is not None:
+        return 1
+    return next(
+        (number for number in range(MAX_SEEDS_PER_JOB, 1, -1) if _seconds(variant, number) <= MAX_SECONDS_PER_JOB), 1
+    )
+
+
+def _seconds(variant: Variant, seeds: int) -> float:
+    """What a job may take at most, about: a step costs NumPy's calls, and arithmetic for each seed."""
+    task = make_experiment_task(variant.experiment)
+    sizes = (task.inputs, *variant.experiment.network.hidden, task.actions)
+    task.close()
+    parameters = sum(columns * rows for columns, rows in itertools.pairwise(sizes))
+    step = 60e-6 + seeds * (8e-6 + 2e-9 * parameters + (0.0 if variant.experiment.task.id in VECTORISED else 15e-6))
+    return _most_steps(variant) * step
+
+
+def _most_steps(variant: Variant) -> int:
+    name = variant.experiment.task.id.rpartition(":")[2]
+    specification = gymnasium.registry.get(name)
+    limit = specification.max_episode_steps if specification is not None else None
+    return variant.experiment.learning.episodes * (limit or UNLIMITED_EPISODE_STEPS)
+
+
+def run_job(job: Job) -> list[CellResult]:
+    """Run the cells of a job, in the order of its seeds. A cell whose learning diverges has an error as its result.
+
+    Raises ConfigurationError and MissingToolError, which no other seed would cure.
+    """
+    if job.variant.configuration is not None:
+        return [_run_fixed_point(job.variant, seed) for seed in job.seeds]
+    try:
+        return _run_float64(job.variant, job.seeds)
+    except RunError as error:
+        if len(job.seeds) == 1:
+            return [_failed(job.variant, job.seeds[0], error)]
+    # One of them diverged and took the others with it; what a seed does never depends on its neighbours.
+    return [result for seed in job.seeds for result in run_job(Job(job.variant, (seed,)))]
+
+
+def _run_float64(variant: Variant, seeds: Sequence[int]) -> list[CellResult]:
+    experiment = variant.experiment
+    result = train(task_settings(experiment), experiment.network.hidden, learning_settings(experiment), seeds)
+    return [
+        CellResult(variant.identity, seed, returns, lengths, None, {}, result.wall_seconds / len(seeds))
+        for seed, returns, lengths in zip(seeds, result.returns, result.lengths, strict=True)
+    ]
+
+
+def _run_fixed_point(variant: Variant, seed: int) -> CellResult:
+    if variant.configuration is None:
+        raise ConfigurationError(f"{variant.name} has no fixed-point agent")
+    started = time.perf_counter()
+    agent = NativeAgent(variant.configuration, EntropySettings("seeded", seed))
+    task = make_experiment_task(variant.experiment)
+    try:
+        lockstep = Lockstep(agent, task, seed)
+        outcomes = [lockstep.run_episode(episode) for episode in range(variant.experiment.learning.episodes)]
+    except RunError as error:
+        return _failed(variant, seed, error)
+    finally:
+        task.close()
+    return CellResult(
+        variant.identity,
+        seed,
+        np.array([outcome.episode_return for outcome in outcomes]),
+        np.array([outcome.length for outcome in outcomes], dtype=np.int64),
+        f"{agent.weights_crc32():08x}",
+        agent.counters().as_dict() | {"observation_on_host": lockstep.saturated_observations},
+        time.perf_counter() - started,
+    )
+
+
+def _failed(variant: Variant, seed: int, error: RunError) -> CellResult:
+    nothing = np.empty(0)
+    return CellResult(variant.identity, seed, nothing, nothing.astype(np.int64), None, {}, 0.0, str(error))

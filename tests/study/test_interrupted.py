@@ -1,0 +1,129 @@
+"""Studies that are killed for real: the command by SIGKILL, a worker of a Dask cluster in the middle of its work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from study_helpers import SMALL, read_table, small_study, without_times
+
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.study import DaskScheduler, LocalScheduler, run_study
+
+COMMAND = [sys.executable, "-c", "from nrl_host.cli import main; main()", "study"]
+DEADLINE_SECONDS = 120.0
+
+
+def wait_until_gone(group: int) -> None:
+    """Wait until no process of a group is left."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.killpg(group, signal.SIGKILL)
+    pytest.fail("worker processes outlived the study that they worked for")
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(SMALL.replace('seeds = "100:104"', 'seeds = "100:112"'))
+    arguments = [str(file), "--output", str(tmp_path / "s"), "--processes", "2", "--json", "--table-only"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, start_new_session=True, text=True) as first:
+        assert first.stdout is not None
+        for _ in range(5):
+            line = json.loads(first.stdout.readline())
+        assert line["finished"] == 5 and line["cells"] == 36
+        first.kill()
+    wait_until_gone(first.pid)
+
+    kept = len(list((tmp_path / "s" / "cells").glob("*/seed_*.npz")))
+    assert 5 <= kept < 36
+    second = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True)
+    result = json.loads(second.stdout.splitlines()[-1])
+    assert result["cells"] == 36 and result["ran"] == 36 - kept
+    run_study(small_study(seeds='"100:112"'), tmp_path / "whole", LocalScheduler(2), statistics=False)
+    assert without_times(read_table(tmp_path / "s" / "results.csv")) == without_times(
+        read_table(tmp_path / "whole" / "results.csv")
+    )
+
+
+@contextmanager
+def dask_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of Dask's command, ended at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dask", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def address_of(scheduler: subprocess.Popen[str]) -> str:
+    """Where a scheduler says that it can be reached."""
+    assert scheduler.stderr is not None
+    for line in scheduler.stderr:
+        found = re.search(r"Scheduler at:\s+(tcp://\S+)", line)
+        if found:
+            return found[1]
+    pytest.fail("the Dask scheduler did not start")
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    from distributed import Client
+
+    study = small_study(seeds='"100:112"')
+    with ExitStack() as stack:
+        local = ("--host", "127.0.0.1", "--no-dashboard")
+        scheduler = stack.enter_context(dask_process("scheduler", *local, "--port", "0"))
+        address = address_of(scheduler)
+        # Without a nanny a worker that is killed stays dead.
+        workers = [
+            stack.enter_context(dask_process("worker", address, *local, "--no-nanny", "--nthreads", "1"))
+            for _ in range(2)
+        ]
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=DEADLINE_SECONDS)
+            seen: list[tuple[str, int]] = []
+
+            def kill_one_half_way(variant, result, finished) -> None:
+                seen.append((variant.name, result.seed))
+                if finished == 18:
+                    busy = {worker for worker, tasks in client.processing().items() if tasks}
+                    assert len(busy) == 2, "both workers have work when one is killed"
+                    workers[0].kill()
+
+            outcome = run_study(study, tmp_path / "s", DaskScheduler(address), kill_one_half_way, statistics=False)
+            workers[0].wait(DEADLINE_SECONDS)
+            assert workers[0].returncode == -signal.SIGKILL
+            assert len(client.scheduler_info()["workers"]) == 1
+        assert outcome.ran == outcome.cells == 36
+        assert len(seen) == len(set(seen)) == 36
+        again = run_study(study, tmp_path / "s", DaskScheduler(address), statistics=False)
+        assert again.ran == 0
+    rows = read_table(tmp_path / "s" / "results.csv")
+    assert len({(row["variant"], row["seed"]) for row in rows}) == len(rows) == 36
+    run_study(study, tmp_path / "local", LocalScheduler(2), statistics=False)
+    assert without_times(rows) == without_times(read_table(tmp_path / "local" / "results.csv"))
+
+
+@pytest.mark.slow
+def test_no_scheduler_at_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nrl_edge.study.schedule.CONNECT_SECONDS", 1)
+    with pytest.raises(ConfigurationError, match="no Dask scheduler answers there"):
+        run_study(small_study(), tmp_path / "s", DaskScheduler("tcp://127.0.0.1:9"), statistics=False)
