@@ -18,6 +18,7 @@ from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import (
     ArithmeticSection,
+    EntropySection,
     Experiment,
     Float64Section,
     check_experiment,
@@ -175,7 +176,9 @@ def _equivalence(
         {"episodes": episodes, "equal": equal, "steps": steps, "weights_crc32": crc},
     )
     short = replace(
-        experiment, learning=replace(experiment.learning, episodes=episodes), entropy=replace(experiment.entropy)
+        experiment,
+        learning=replace(experiment.learning, episodes=episodes),
+        entropy=EntropySection("seeded", experiment.entropy.seed),
     )
     for name, run in targets:
         stage(f"the same episodes on {name}", 1)
@@ -342,7 +345,7 @@ def _alignment(experiment: Experiment, configuration: AgentConfiguration | None,
         experiment,
         learning=replace(experiment.learning, episodes=episodes),
         task=replace(experiment.task, seed=None),
-        entropy=replace(experiment.entropy, seed=seed, mode="seeded", recording=None),
+        entropy=EntropySection("seeded", seed),
     )
     if configuration is None:
         weights, visits = _float_visits(short, seed)

@@ -90,7 +90,12 @@ def draw_learning_curves(
             style: Any = {"color": _COLOURS[index % len(_COLOURS)]}
             axes.fill_between(episodes, low, high, alpha=0.18, linewidth=0, **style)
             axes.plot(
-                episodes, mean, linewidth=1.8, linestyle=_DASHES[index % 4], label=_label(summary, summaries), **style
+                episodes,
+                mean,
+                linewidth=1.8,
+                linestyle=_DASHES[(index + index // len(_COLOURS)) % 4],
+                label=_label(summary, summaries),
+                **style,
             )
         for threshold in dict.fromkeys(each.variant.experiment.task.threshold for each in summaries):
             if threshold is not None:

@@ -7,13 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from nrl_edge.agent import ENTROPY_MODES
-from nrl_edge.experiment import Experiment, FormatsSection, TaskSection, parse_experiment
+from nrl_edge.experiment import Experiment, Float64Section, FormatsSection, TaskSection, parse_experiment
 
 PAGE = (Path(__file__).parents[2] / "docs" / "experiment.md").read_text(encoding="utf-8")
 
 
 def test_the_page_names_every_key_of_every_section_and_no_other() -> None:
-    sections = re.findall(r"^### \[(\w+)\]\n(.*?)(?=^##)", PAGE, flags=re.DOTALL | re.MULTILINE)
+    sections = re.findall(r"^### \[([\w.]+)\]\n(.*?)(?=^##)", PAGE, flags=re.DOTALL | re.MULTILINE)
     experiment = Experiment(TaskSection("x"))
     documented = {name: set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) for name, text in sections}
     expected = {
@@ -22,6 +22,7 @@ def test_the_page_names_every_key_of_every_section_and_no_other() -> None:
         if section.compare
     }
     expected["arithmetic"] |= {key.name for key in fields(FormatsSection)}
+    expected["learning.float64"] = {key.name for key in fields(Float64Section)}
     assert documented == expected
 
 

@@ -138,6 +138,20 @@ BROKEN: list[tuple[str, str, list[str]]] = [
     ),
     ("sigma_edge", learning("sigma = 0.1"), ["learning.sigma = 0.1", "edge", "rmhl"]),
     ("sigma_zero", learning("rule = 'rmhl'\nsigma = 0", "float64"), ["learning.sigma = 0", "above 0"]),
+    ("float64_fixed", learning("float64.freeze_hidden = true"), ["learning.float64", "freeze_hidden", "float64"]),
+    (
+        "float64_rule",
+        learning('rule = "rmhl"\nfloat64.exact_output = true', "float64"),
+        ["learning.float64.exact_output = true", "no effect with rule rmhl", "rule nrl"],
+    ),
+    (
+        "float64_preset",
+        learning("float64.noise = 'gaussian'", "float64"),
+        ["learning.float64.noise", "preset edge", "preset paper"],
+    ),
+    ("float64_switch", learning("float64.zero_output = 1", "float64"), ["zero_output = 1", "true or false"]),
+    ("float64_rate", learning("float64.gamma_avg = 1.5", "float64"), ["float64.gamma_avg = 1.5", "up to 1"]),
+    ("float64_typo", learning("float64.freeze = true", "float64"), ["float64.freeze", "did you mean freeze_hidden"]),
     ("learning_typo", learning("learnign_rate = 1"), ["learning.learnign_rate = 1", "did you mean learning_rate"]),
     ("kind_typo", learning("", "int61"), ["arithmetic.kind", "int61", "did you mean int16", "tiny"]),
     ("formats_text", TASK + "[arithmetic]\nformats = 'Q12'", ["arithmetic.formats", "Q12", "auto"]),
@@ -237,6 +251,20 @@ def test_a_full_file_says_what_it_says() -> None:
     assert (settings.rule, settings.preset, settings.sigma, settings.clip) == ("rmhl", "paper", 0.2, 0.25)
     assert task_settings(experiment).observation_scale == (0, 0, 3, -1)
     assert parse_experiment(experiment.to_toml()) == experiment
+
+
+def test_float64_settings_reach_the_trainer_and_the_canonical_text() -> None:
+    experiment = parse_experiment(
+        learning('rule = "rmhl"\nfloat64 = { noise_estimate = "moving_average", activity_rate = 0.2 }', "float64")
+    )
+    settings = learning_settings(experiment)
+    assert (settings.noise_estimate, settings.activity_rate, settings.noise) == ("moving_average", 0.2, "sign")
+    assert "[learning.float64]" in experiment.to_toml()
+    assert parse_experiment(experiment.to_toml()) == experiment
+    switched = learning("float64 = { exact_output = false, layer_factors = true, zero_output = false }", "float64")
+    edge = learning_settings(parse_experiment(switched))
+    assert (edge.output_is_exact, edge.layers_have_factors, edge.output_starts_at_zero) == (False, True, False)
+    assert "float64]" not in parse_experiment(TASK).to_toml()
 
 
 def test_the_smallest_file_gets_the_documented_defaults() -> None:

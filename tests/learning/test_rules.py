@@ -304,3 +304,58 @@ def test_policy_is_sampled_by_its_probabilities():
     uniform = np.random.default_rng(11).random(20000)
     actions = rule.act(np.ones((20000, 1)), np.empty((20000, 0)), uniform)
     assert np.bincount(actions) / 20000 == pytest.approx(softmax(np.array([0.0, 1.0, 2.0])), abs=0.015)
+
+
+def flat_estimate(kind: type[Rule], weights, observation, draws: int, **constants) -> tuple[np.ndarray, int]:
+    """Mean of what one step makes of the weights: the traces of all layers, each times its layer's factor."""
+    traces, action = mean_estimate(kind, weights, observation, draws, **constants)
+    rule = rule_with_weights(kind, weights, **constants)
+    return flat([factor * trace for factor, trace in zip(rule.layer_factors, traces, strict=True)]), action
+
+
+@pytest.mark.parametrize("preset", ["edge", "paper"])
+@pytest.mark.parametrize("exact_output", [True, False])
+@pytest.mark.parametrize("layer_factors", [True, False])
+def test_the_third_change_can_be_switched_by_halves_in_both_presets(preset, exact_output, layer_factors):
+    sizes = [4, 16, 2]
+    weights = random_network(sizes, 11)
+    observation = np.random.default_rng(12).normal(size=4)
+    kind = NrlEdge if preset == "edge" else NrlPaper
+    constants = {
+        "preset": preset, "exact_output": exact_output, "layer_factors": layer_factors, "sigma": 1e-4
+    }  # fmt: skip
+    estimate, action = flat_estimate(kind, weights, observation, 64 * 400, **constants)
+    gradient = gradient_of_log_policy(weights, observation, action)
+    hidden = sizes[0] * sizes[1]
+    noisy_units = 16 if exact_output else 18
+    factors = (16 / noisy_units, 1.0 if exact_output else 2 / noisy_units) if layer_factors else (1.0, 1.0)
+    for part, factor in ((slice(0, hidden), factors[0]), (slice(hidden, None), factors[1])):
+        assert cosine(estimate[part], gradient[part]) > 0.97
+        size = np.linalg.norm(estimate[part]) / np.linalg.norm(gradient[part])
+        assert size == pytest.approx(factor, rel=0.1)
+    if exact_output:
+        assert estimate[hidden:] == pytest.approx(gradient[hidden:], abs=1e-6), "exact, not only on average"
+
+
+def test_the_presets_are_their_switches():
+    weights = random_network([3, 5, 4, 2], 13)
+    observation, noise = [0.3, -1.0, 0.5], list(np.random.default_rng(14).choice([-1.0, 1.0], 11))
+    for kind, preset, exact_output, units in ((NrlEdge, "edge", True, 9), (NrlPaper, "paper", False, 11)):
+        plain = rule_with_weights(kind, weights, preset=preset)
+        switched = rule_with_weights(
+            kind, weights, preset=preset, exact_output=exact_output, layer_factors=not exact_output
+        )
+        assert plain.noise_units == units
+        for rule in (plain, switched):
+            act(rule, observation, noise[:units], 0.5)
+        for mine, other in zip(plain.traces.take(ALL), switched.traces.take(ALL), strict=True):
+            assert np.array_equal(mine, other)
+        assert plain.layer_factors == switched.layer_factors
+
+
+def test_switches_and_the_frozen_control_go_together():
+    weights = random_network([3, 5, 2], 15)
+    rule = rule_with_weights(NrlEdge, weights, freeze_hidden=True, layer_factors=True, exact_output=False)
+    assert rule.layer_factors == [0.0, 2 / 7]
+    immediate = rule_with_weights(NrlEdge, weights, layer_factors=True, exact_output=False, reward="immediate")
+    assert immediate.layer_factors == [1.0, 1.0], "noise is normalised layer by layer"

@@ -87,7 +87,7 @@ def address_of(scheduler: subprocess.Popen[str]) -> str:
 def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(tmp_path: Path) -> None:
     from distributed import Client
 
-    study = small_study(seeds='"100:112"')
+    study = small_study(seeds='"100:140"').select(only=["int16", "float64"])
     with ExitStack() as stack:
         local = ("--host", "127.0.0.1", "--no-dashboard")
         scheduler = stack.enter_context(dask_process("scheduler", *local, "--port", "0"))
@@ -103,7 +103,8 @@ def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(tmp_pa
 
             def kill_one_half_way(variant, result, finished) -> None:
                 seen.append((variant.name, result.seed))
-                if finished == 18:
+                # Fixed-point cells are jobs of their own: three quarters of them are still to come.
+                if sum("int16" in name for name, _ in seen) == 10 and workers[0].poll() is None:
                     busy = {worker for worker, tasks in client.processing().items() if tasks}
                     assert len(busy) == 2, "both workers have work when one is killed"
                     workers[0].kill()
@@ -112,12 +113,12 @@ def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(tmp_pa
             workers[0].wait(DEADLINE_SECONDS)
             assert workers[0].returncode == -signal.SIGKILL
             assert len(client.scheduler_info()["workers"]) == 1
-        assert outcome.ran == outcome.cells == 36
-        assert len(seen) == len(set(seen)) == 36
+        assert outcome.ran == outcome.cells == 80
+        assert len(seen) == len(set(seen)) == 80
         again = run_study(study, tmp_path / "s", DaskScheduler(address), statistics=False)
         assert again.ran == 0
     rows = read_table(tmp_path / "s" / "results.csv")
-    assert len({(row["variant"], row["seed"]) for row in rows}) == len(rows) == 36
+    assert len({(row["variant"], row["seed"]) for row in rows}) == len(rows) == 80
     run_study(study, tmp_path / "local", LocalScheduler(2), statistics=False)
     assert without_times(rows) == without_times(read_table(tmp_path / "local" / "results.csv"))
 

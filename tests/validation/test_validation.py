@@ -1,0 +1,188 @@
+"""What a validation says of experiments of which we know what it has to say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nrl_edge import validation
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
+from nrl_edge.native import NativeAgent
+from nrl_edge.study import CellResult, Variant, summarise
+from nrl_edge.validation import Finding, validate
+from nrl_host.cli import main
+
+CARTPOLE = """
+[task]
+id = "CartPole-v1"
+{task}
+observation_scale = [1, 1, 8, 1]
+[network]
+hidden = {hidden}
+[learning]
+learning_rate = "{rate}"
+clip = 0.5
+episodes = {episodes}
+{learning}
+[arithmetic]
+kind = "{kind}"
+{formats}
+"""
+
+
+def cartpole(**changes: object) -> Experiment:
+    defaults = {
+        "task": "",
+        "hidden": [8],
+        "rate": "2^-6",
+        "episodes": 60,
+        "learning": "",
+        "kind": "int16",
+        "formats": "",
+    }
+    return parse_experiment(CARTPOLE.format(**(defaults | changes)))
+
+
+def alignment(experiment: Experiment) -> Finding:
+    configuration = None if experiment.arithmetic.kind == "float64" else resolve_agent(experiment)
+    return validation._alignment(experiment, configuration, 5, validation._no_stage)
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({"kind": "int16"}, True),
+        ({"kind": "tiny"}, True),
+        ({"kind": "float64"}, True),
+        ({"kind": "int16", "hidden": [6, 6]}, True),
+        ({"kind": "float64", "learning": "float64 = { exact_output = false, layer_factors = false }"}, True),
+        ({"kind": "float64", "learning": "float64 = { exact_output = false, layer_factors = true }"}, False),
+        ({"kind": "float64", "learning": 'preset = "paper"', "hidden": [64]}, False),
+        ({"kind": "int16", "formats": "formats.trace_frac_bits = 0"}, False),
+    ],
+    ids=["int16", "tiny", "float64", "two layers", "noisy output", "layer factors", "paper", "coarse traces"],
+)
+def test_alignment(changes: dict[str, object], holds: bool) -> None:
+    finding = alignment(cartpole(**changes))
+    assert finding.holds == holds, finding.figure
+    assert finding.details["observations"] > 4 and finding.details["draws"] > 1000
+
+
+def cell(variant: Variant, seed: int, returns: list[float], counters: dict[str, int] | None = None) -> CellResult:
+    values = np.array(returns)
+    return CellResult(variant.identity, seed, values, values.astype(np.int64), None, counters or {}, 1.0)
+
+
+def summary(label: str, solved_after: list[int], length: int = 400):
+    """Runs that return 20 until some episode and 500 from then on."""
+    variant = Variant("task", "8", label, cartpole(task="threshold = 475", kind="float64"), None)
+    cells = [
+        cell(variant, seed, [20.0] * min(episode, length) + [500.0] * max(0, length - episode))
+        for seed, episode in enumerate(solved_after)
+    ]
+    return summarise((variant, each) for each in cells)[0]
+
+
+LEVEL = list(range(90, 130))
+
+
+@pytest.mark.parametrize(
+    ("episodes", "holds", "said"),
+    [
+        (LEVEL, True, "reached 40/40"),
+        ([each + 10 for each in LEVEL], True, "ratio 1.0"),
+        ([each * 2 for each in LEVEL], False, "ratio 1.5"),
+        ([*LEVEL[:30], *[999] * 10], False, "reached 30/40"),
+        ([*LEVEL[:39], 999], True, "reached 39/40"),
+        ([999] * 40, False, "reached 0/40"),
+    ],
+    ids=["equal", "a little slower", "slower", "unreliable", "one seed", "nothing"],
+)
+def test_parity_is_non_inferiority(episodes: list[int], holds: bool, said: str) -> None:
+    finding = validation._parity("level", summary("mine", episodes), summary("theirs", LEVEL))
+    assert finding.holds == holds and said in finding.figure, finding.figure
+
+
+def test_parity_with_a_baseline_that_learned_nothing_proves_nothing() -> None:
+    finding = validation._parity("level", summary("mine", LEVEL), summary("theirs", [999] * 40))
+    assert not finding.holds and "the baseline learned nothing" in finding.figure
+
+
+def test_few_seeds_are_not_enough_to_claim_parity() -> None:
+    random = np.random.default_rng(3)
+    mine, theirs = ([int(each) for each in random.uniform(20, 250, 4)] for _ in range(2))
+    finding = validation._parity("level", summary("mine", mine), summary("theirs", theirs))
+    assert not finding.holds
+
+
+def test_the_frozen_control_tells_what_the_task_needs() -> None:
+    needed = validation._frozen_control(summary("learned", LEVEL), summary("frozen", [999] * 30 + LEVEL[:10]))
+    assert needed.holds and needed.details["needs_hidden_layers"]
+    same = validation._frozen_control(summary("learned", LEVEL), summary("frozen", LEVEL))
+    assert same.holds and not same.details["needs_hidden_layers"] and "NOT need" in same.figure
+    harm = validation._frozen_control(summary("learned", [each * 2 for each in LEVEL]), summary("frozen", LEVEL))
+    assert not harm.holds
+
+
+def test_formats_that_saturate_do_not_hold() -> None:
+    configuration = resolve_agent(cartpole())
+    variant = Variant("task", "8", "fixed point", cartpole(), configuration)
+    none = {"observation": 0, "pre_activation": 0, "difference": 0, "trace": 0, "weight": 0, "entropy": 0}
+    assert validation._formats(configuration, [cell(variant, 1, [200.0] * 50, none)]).holds
+    # 10,000 steps with 10 units: 100,000 pre-activations, of which 101 are more than one in a thousand.
+    for counts, holds in (({"pre_activation": 99}, True), ({"pre_activation": 101}, False), ({"entropy": 1}, False)):
+        finding = validation._formats(configuration, [cell(variant, 1, [200.0] * 50, none | counts)])
+        assert finding.holds == holds, finding.figure
+
+
+def test_equivalence_is_found_broken_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = cartpole(episodes=6)
+    configuration = resolve_agent(experiment)
+
+    def findings() -> list[Finding]:
+        targets = [("elsewhere", lambda short: "00000000")]
+        return list(validation._equivalence(experiment, configuration, targets, validation._no_stage))
+
+    same, elsewhere = findings()
+    assert same.holds and same.details["equal"] == 6 and not elsewhere.holds
+    monkeypatch.setattr(NativeAgent, "weights_crc32", lambda agent: 1)
+    assert not findings()[0].holds
+
+
+def test_what_cannot_be_validated_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"learning.rule = reinforce"):
+        list(validate(cartpole(kind="float64", learning='rule = "reinforce"'), range(4)))
+    with pytest.raises(ConfigurationError, match="1 seeds"):
+        list(validate(cartpole(), [1]))
+
+
+@pytest.mark.slow
+def test_the_command_on_an_experiment_that_learns_and_on_one_that_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(text: str) -> tuple[int, list[dict]]:
+        path = tmp_path / "experiment.toml"
+        path.write_text(text)
+        monkeypatch.setattr("sys.argv", ["nrl-edge", "validate", str(path), "--seeds", "6", "--json"])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    # Nothing is learned at this rate, in fixed point as in float: parity cannot be shown.
+    code, lines = run(cartpole(task="threshold = 475", rate="2^-20", episodes=20, learning="").to_toml())
+    verdicts = {finding["claim"]: finding["holds"] for finding in lines[-1]["findings"]}
+    assert code == 1 and not lines[-1]["holds"]
+    assert len(verdicts) == 7
+    assert verdicts["native C computes what the reference does"]
+    assert verdicts["firmware on desktop computes what the reference does"]
+    assert verdicts["the formats hold what is computed in them"]
+    assert not verdicts["it learns level with REINFORCE"]
+
+    # A margin that any run keeps shows that the exit code is the verdicts'.
+    monkeypatch.setattr(validation, "GAIN_MARGIN", -1e9)
+    code, lines = run(cartpole(episodes=60).to_toml())
+    assert code == 0 and lines[-1]["holds"], lines[-1]
