@@ -61,13 +61,18 @@ class Lockstep:
         formats = agent.configuration.formats
         self._quantise = ObservationQuantiser(task.scale_exponents, formats.observation_frac_bits)
         self._reward_frac_bits = formats.reward_frac_bits
+        # The native agent reads observations straight from a buffer of its own. Observers may keep what they are given,
+        # so each of theirs is a new array.
+        self._buffer: NDArray[np.int16] | None = None
+        if observer is None:
+            self._buffer = getattr(agent, "observation_buffer", None)
 
     def run_episode(self, episode: int) -> EpisodeOutcome:
         """One whole episode, learning included."""
-        agent_step, environment_step, quantise = self._agent.step, self._task.step, self._quantise
-        frac_bits, observer = self._reward_frac_bits, self._observer
+        agent_step, environment_step, quantise = self._agent.step, self._task.step_unchecked, self._quantise
+        frac_bits, observer, buffer = self._reward_frac_bits, self._observer, self._buffer
         total, length = 0.0, 0
-        quantised = quantise(self._task.reset(episode_seed(self._seed, episode)))
+        quantised = quantise(self._task.reset(episode_seed(self._seed, episode)), buffer)
         action = agent_step(quantised, 0, False, False)
         if observer is not None:
             observer(quantised, 0, 0, action)
@@ -75,7 +80,11 @@ class Lockstep:
             observation, reward, terminated, truncated = environment_step(action)
             total += reward
             length += 1
-            quantised = quantise(observation)
+            try:
+                quantised = quantise(observation, buffer)
+            except RunError:
+                self._task.check(observation)  # says in which episode and step
+                raise
             quantised_reward = quantise_reward(reward, frac_bits)
             action = agent_step(quantised, quantised_reward, terminated, truncated)
             if observer is not None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nrl_edge.agent import EntropySettings
-from nrl_edge.errors import ConfigurationError
+from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_edge.record import NO_ACTION, TERMINATED, TRUNCATED, read_record, read_record_header
 from nrl_edge.runs import RunFolder, snapshot_info
@@ -67,7 +67,14 @@ def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, t
     agent = ReferenceAgent(configuration, EntropySettings("seeded", run.info.seed))
     difference = None
     for call, (observation, reward, flags, recorded) in enumerate(entries):
-        action = agent.step(observation, int(reward), bool(flags & TERMINATED), bool(flags & TRUNCATED)) & NO_ACTION
+        try:
+            if flags > TERMINATED | TRUNCATED:
+                raise RunError(f"its flags are {flags:#04x}, which no call has")
+            action = agent.step(observation, int(reward), bool(flags & TERMINATED), bool(flags & TRUNCATED)) & NO_ACTION
+        except RunError as error:
+            raise RunError(
+                f"{run.record_path} is damaged: call {call} cannot be repeated, as {error}; it proves nothing"
+            ) from error
         if action != recorded:
             difference = Difference(call, int(recorded), action)
             break

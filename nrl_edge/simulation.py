@@ -184,7 +184,8 @@ def run_agent(
             mean_return_last_100=statistics.mean,
             episodes_to_threshold=statistics.episodes_to_threshold,
             weights_crc32=f"{agent.weights_crc32():08x}",
-            steps_per_second=round((steps - steps_before) / elapsed, 1),
+            # A run that was killed at its very end goes on with no episode left.
+            steps_per_second=round((steps - steps_before) / elapsed, 1) if elapsed > 0.0 else 0.0,
             interrupted=interrupted,
             agent=configuration.description,
             counters=agent.counters().as_dict(),

@@ -154,7 +154,6 @@ def _report(
             "Weights and traces": f"{weights_and_traces:,} B",
             "Parameters": f"{agent.parameters:,}",
             "Steps taken": f"{summary.steps:,}",
-            "Weights CRC-32": summary.weights_crc32,
         },
         sizes={
             "Weights and traces of the agent": weights_and_traces,

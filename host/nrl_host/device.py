@@ -22,7 +22,7 @@ class LinkAgent:
     """The agent of a device. Implements `nrl_edge.agent.Agent`.
 
     With `begin` the device draws fresh weights from `entropy`, and what its agent had learned is lost; without, the
-    agent goes on with what it has, and `entropy` is not used.
+    agent goes on with what it has until `begin` is called.
 
     Raises DeviceError where the device carries another agent than `configuration`, ConfigurationError for an entropy
     mode that no device can begin with.
@@ -31,7 +31,7 @@ class LinkAgent:
     def __init__(
         self, link: Link, configuration: AgentConfiguration, entropy: EntropySettings, *, begin: bool = True
     ) -> None:
-        if begin and entropy.mode not in _LINK_MODES:
+        if entropy.mode not in _LINK_MODES:
             raise ConfigurationError(
                 f"entropy mode {entropy.mode!r}: a device begins with {' or '.join(_LINK_MODES)} entropy; "
                 "use the native or the reference agent to replay a recording"
@@ -45,9 +45,14 @@ class LinkAgent:
         self._shape = (configuration.inputs,)
         self.entropy_failures = 0
         """Calls of `step` in which the device had no random bytes to draw."""
+        self._entropy = entropy
         if begin:
-            words = seed_state(entropy.seed) if entropy.mode == "seeded" else (0, 0, 0, 0)
-            link.request(MESSAGES["BEGIN"](ENTROPY_MODES.index(entropy.mode), tuple(words)))
+            self.begin()
+
+    def begin(self) -> None:
+        """Let the device draw fresh weights from the entropy given at construction; what it had learned is lost."""
+        words = seed_state(self._entropy.seed) if self._entropy.mode == "seeded" else (0, 0, 0, 0)
+        self.link.request(MESSAGES["BEGIN"](ENTROPY_MODES.index(self._entropy.mode), tuple(words)))
 
     @property
     def configuration(self) -> AgentConfiguration:
@@ -188,6 +193,6 @@ def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
     )
     raise DeviceError(
         f"{link.url}: the device ({hello.board}) carries another agent than this experiment. {what}. "
-        "Generate and flash its firmware for this experiment (`nrl-edge generate`, then `nrl-edge flash`), "
+        "Generate and build firmware for this experiment (`nrl-edge generate`, then `nrl-edge build`), "
         "or run the experiment that it was generated for"
     )

@@ -34,10 +34,12 @@ def run_hil(
     """
     configuration = configuration or resolve_agent(experiment)
     with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
-        agent = LinkAgent(link, configuration, entropy_settings(experiment))
+        agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False)
         hello = link.hello
         extra = {"port": port, "board": hello.board, "build_id": bytes(hello.build_id).hex(), "session": link.session}
         with open_run(run, experiment, hello.board, configuration, resume=resume, extra=extra) as (folder, checkpoint):
+            # Only now: a folder that is refused must not cost what the device has learned.
+            agent.begin()
             if folder is not None:
                 if resume:
                     folder.update_extra(**extra)

@@ -76,12 +76,14 @@ def _remove_stale(folder: Path, files: Mapping[str, str]) -> None:
     if not marker.is_file():
         return
     try:
-        names = json.loads(marker.read_text(encoding="utf-8"))["files"]
+        names = [str(name) for name in json.loads(marker.read_text(encoding="utf-8"))["files"]]
+        # The folder is resolved, the file itself is not: of a symbolic link, the link is removed.
+        paths = [(folder / name).parent.resolve() / Path(name).name for name in names]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{marker} is damaged ({error}); remove {folder} and generate again") from error
     root = folder.resolve()
-    for name in names:
-        path = (folder / str(name)).resolve()
+    wanted = {root / name for name in files}
+    for path in paths:
         # The list is a file that anybody may have edited: it removes nothing outside the project.
-        if name not in files and path.is_relative_to(root):
+        if path not in wanted and path.is_relative_to(root):
             path.unlink(missing_ok=True)

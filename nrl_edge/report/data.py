@@ -18,6 +18,9 @@ LEAKY_SLOPE = 205 / 2048
 POLICY_POINTS = 96
 """Points of a policy map along each axis."""
 
+HOST_TARGETS = ("float64", "reference", "native")
+"""Targets without firmware, and so without a board."""
+
 VerdictStatus = Literal["passed", "failed", "open"]
 
 
@@ -102,6 +105,7 @@ class ReportData:
     target: str
     """Where the first curve's agent ran."""
     board: str
+    """Board of the firmware; empty where there is none."""
     seed: int
     curves: Sequence[Curve]
     """The run that the report is about, then those to compare it with."""
@@ -221,7 +225,7 @@ def report_data(
         title=title or f"{first.info.task} on {first.info.target}",
         task=first.info.task,
         target=first.info.target,
-        board=experiment.board.id,
+        board="" if first.info.target in HOST_TARGETS else experiment.board.id,
         seed=first.info.seed,
         curves=[Curve(label, run.progress().episode_return) for label, run in zip(_labels(runs), runs, strict=True)],
         threshold=experiment.task.threshold,

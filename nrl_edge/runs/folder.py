@@ -222,6 +222,11 @@ class RunFolder:
                 "raise the number of episodes to go on with it"
             )
         checkpoint = run.resume_from()
+        if checkpoint.episode > experiment.learning.episodes:
+            raise ConfigurationError(
+                f"{run.path}: this run has {checkpoint.episode} episodes already, and {experiment.learning.episodes} "
+                "are asked for; name a larger number of episodes to go on with it"
+            )
         if run.experiment != experiment.with_absolute_paths():
             write_atomically(run.path / "experiment.toml", experiment.with_absolute_paths().to_toml().encode())
         run.experiment = experiment
@@ -233,7 +238,7 @@ class RunFolder:
     def _check_same(self, experiment: Experiment, target: str, agent: AgentConfiguration | None) -> None:
         if target != self.info.target:
             raise ConfigurationError(
-                f"{self.path} is a run of target {self.info.target!r}, not {target!r}; resume it there"
+                f"{self.path} is a run on {self.info.target!r}, not on {target!r}; resume it there"
             )
         ours, theirs = self.experiment, experiment.with_absolute_paths()
         theirs = replace(theirs, learning=replace(theirs.learning, episodes=ours.learning.episodes), run=ours.run)
@@ -573,9 +578,10 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here, as np.load leaves a file open that turns out to be no archive.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return [np.asarray(file[f"layer_{index}"], np.float64) for index in range(1, len(file.files) + 1)]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
             raise ConfigurationError(f"{path} is damaged ({error}); export the weights of final.nrls again") from error
 
     def result(self) -> dict[str, Any] | None:

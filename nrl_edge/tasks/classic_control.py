@@ -110,8 +110,7 @@ class AcrobotBatch(_ClassicControl):
     _LINK_MASS = 1.0
     _CENTRE_OF_MASS = 0.5
     _INERTIA = 1.0
-    _RATE_LIMIT_1 = 4 * math.pi
-    _RATE_LIMIT_2 = 9 * math.pi
+    _RATE_LIMITS = np.array([[4 * math.pi], [9 * math.pi]])
 
     def reset(self, indices: NDArray[np.intp], seeds: Sequence[int]) -> Floats:
         """Start new episodes at these indices; returns their observations (len(indices), 6) float64."""
@@ -140,8 +139,7 @@ class AcrobotBatch(_ClassicControl):
             angles[too_large] -= 2 * np.pi
         while (too_small := angles < -np.pi).any():
             angles[too_small] += 2 * np.pi
-        np.clip(y[2], -self._RATE_LIMIT_1, self._RATE_LIMIT_1, out=y[2])
-        np.clip(y[3], -self._RATE_LIMIT_2, self._RATE_LIMIT_2, out=y[3])
+        np.clip(y[2:], -self._RATE_LIMITS, self._RATE_LIMITS, out=y[2:])
         self._steps += 1
 
         theta_1, theta_2 = angles
@@ -175,4 +173,7 @@ class AcrobotBatch(_ClassicControl):
             m * lc**2 + inertia - np.float_power(d2, 2) / d1
         )
         acceleration_1 = -(d2 * acceleration_2 + phi_1) / d1
-        return np.stack((rate_1, rate_2, acceleration_1, acceleration_2))
+        derivatives = np.empty_like(y)
+        derivatives[:2] = y[2:]
+        derivatives[2], derivatives[3] = acceleration_1, acceleration_2
+        return derivatives

@@ -49,7 +49,7 @@ class ObservationQuantiser:
         np.rint(scaled, scaled)
         if not scaled.dot(scaled) < 32767.0 * 32767.0:
             self._saturate(observation)
-        out[:] = scaled
+        out[...] = scaled
         return out
 
     def _saturate(self, observation: NDArray[np.floating]) -> None:
@@ -65,7 +65,9 @@ class ObservationQuantiser:
 
 def quantise_reward(reward: float, frac_bits: int) -> int:
     """A reward as an integer in Q`frac_bits`, halves to even, clamped to +-(2^22 - 1). NaN and infinity: RunError."""
+    scaled = reward * (1 << frac_bits)
+    if -REWARD_LIMIT <= scaled <= REWARD_LIMIT:
+        return round(scaled)
     if not math.isfinite(reward):
         raise RunError(f"a reward is {reward}: the environment's reward function has most likely divided by zero")
-    scaled = math.ldexp(reward, frac_bits) if abs(reward) <= REWARD_LIMIT else math.copysign(REWARD_LIMIT, reward)
-    return max(-REWARD_LIMIT, min(REWARD_LIMIT, round(scaled)))
+    return REWARD_LIMIT if reward > 0 else -REWARD_LIMIT

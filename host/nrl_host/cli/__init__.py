@@ -6,13 +6,15 @@ Exit codes: 0 fine, 1 the run or check failed, 2 wrong usage or configuration, 3
 from __future__ import annotations
 
 import json
+import os
 import sys
+from typing import Any
 
 import typer
 
 from nrl_edge import __version__
 from nrl_edge.errors import NrlError
-from nrl_host.cli import boards, build, demo, generate, hil, new, replay, report, sim, sweep, train
+from nrl_host.cli import boards, build, demo, generate, hil, new, ports, replay, report, sim, sweep, train
 
 app = typer.Typer(
     name="nrl-edge",
@@ -37,23 +39,43 @@ def _root(
     pass
 
 
-for _verb in (new, train, generate, build, sim, hil, replay, report, sweep, boards, demo):
+for _verb in (new, train, generate, build, sim, hil, replay, report, sweep, boards, ports, demo):
     _verb.register(app)
+
+
+# Typer brings its own copy of click or uses the installed one; wrong usage derives from this class either way.
+_UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_TYPER_INTERRUPTED = 130
 
 
 def main() -> None:
     """Entry point of the command: shows a user's or a device's error as one message and ends with its exit code."""
+    code = 1
     try:
-        app()
-    except NrlError as error:
-        if "--json" in sys.argv:
-            print(json.dumps({"error": str(error), "exit_code": error.exit_code}), flush=True)
-        print(f"nrl-edge: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("nrl-edge: interrupted", file=sys.stderr)
-        sys.exit(1)
+        code, message = _run()
+        if message and "--json" in sys.argv:
+            print(json.dumps({"error": message, "exit_code": code}))
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output went away (for example `| head`): nothing is left to say.
-        sys.stderr.close()
-        sys.exit(0)
+        # The reader of our output went away (for example `| head`): nothing is left to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> tuple[int, str]:
+    """Run the command and show its error, if there is one; returns exit code and error."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except NrlError as error:
+        code, message = error.exit_code, str(error)
+    except _UsageError as error:
+        error.show()
+        return error.exit_code, error.format_message()
+    except (KeyboardInterrupt, typer.Abort):
+        code, message = 1, "interrupted"
+    else:
+        if code != _TYPER_INTERRUPTED:
+            return code, ""
+        code, message = 1, "interrupted"
+    print(f"nrl-edge: {message}", file=sys.stderr)
+    return code, message

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from nrl_edge.boards import Board, find_board, load_boards
-from nrl_host.cli.options import JsonOption
+from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
 
@@ -20,9 +20,10 @@ def register(app: typer.Typer) -> None:
 def boards(
     board: Annotated[str | None, typer.Argument(metavar="[BOARD]", help="Show all of one board.")] = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """List the boards that firmware can be generated for, and what was really run of each."""
-    output = Output(as_json)
+    output = Output(as_json, quiet)
     if board is None:
         table = Table("board", "name", "core", "isa", "noise", "evidence", "emulator")
         for each in load_boards():

@@ -41,6 +41,7 @@ def demo(
             return bars.enter_context(output.progress(units, "")).update
 
         result = run_demo(folder, stage, seed)
+    output.say("")
     firmware, verdict = result.firmware, result.verdict
     solved = (
         f"solved after {firmware.episodes_to_threshold} episodes"
@@ -57,7 +58,7 @@ def demo(
             "report": str(result.report),
             "seconds": round(result.seconds, 1),
         },
-        f"\nCartPole {solved} in integer C firmware"
+        f"CartPole {solved} in integer C firmware"
         f" ({f'float64: {in_float}' if in_float is not None else 'float64: not in its episodes'})\n"
         f"firmware and reference: {proof}, {verdict.steps:,} calls, weights CRC-32 "
         f"{verdict.recorded_weights_crc32} and {verdict.weights_crc32}\n"

@@ -46,13 +46,14 @@ class Output:
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.console = Console(highlight=False, soft_wrap=True)
-        self._progress_console = Console(stderr=True, highlight=False)
+        # Paths and names of devices are text, whatever brackets and colons they have.
+        self.console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self._progress_console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     def say(self, text: str) -> None:
         """A message for a person."""
         if not self.as_json and not self.quiet:
-            self.console.print(text, markup=False)
+            self.console.print(text)
 
     def table(self, table: Table) -> None:
         """A table for a person."""
@@ -69,7 +70,7 @@ class Output:
         if self.as_json:
             self.line(record)
         elif text:
-            self.console.print(text, markup=False)
+            self.console.print(text)
 
     @contextmanager
     def progress(self, total: int, label: str) -> Iterator[ProgressBar]:
@@ -78,10 +79,10 @@ class Output:
             yield _HiddenBar()
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )

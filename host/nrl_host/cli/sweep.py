@@ -47,7 +47,7 @@ def sweep_command(
 
         rows = sweep(loaded, chosen, kinds, advance)
     base = rows[0].median_episodes
-    table = Table("arithmetic", "reached", "median", "worst", "ratio of medians", "last 100: mean", "last 100: worst")
+    table = Table("arithmetic", "reached", "median", "worst", "ratio", "mean return", "worst return")
     records = [_record(row, base) for row in rows]
     for row, record in zip(rows, records, strict=True):
         output.line(record)
@@ -55,7 +55,7 @@ def sweep_command(
         table.add_row(
             row.arithmetic,
             f"{row.reached}/{len(row.seeds)}",
-            *("not reached" if cell is None else f"{cell:g}" for cell in cells),
+            *("–" if cell is None else f"{cell:g}" for cell in cells),
             f"{record['mean_return_last_100']:.1f}",
             f"{record['worst_return_last_100']:.1f}",
         )
@@ -64,7 +64,8 @@ def sweep_command(
     reached = "no threshold" if threshold is None else f"a mean return of {threshold:g} over 100 episodes"
     output.say(
         f"{loaded.task.id}, {loaded.learning.episodes} episodes, seeds {seeds}; "
-        f"median and worst are episodes until {reached} was reached"
+        f"median and worst are episodes until {reached}, ratio is of medians to the first row's, returns are means "
+        "over the last 100 episodes of a seed"
     )
     output.line({"task": loaded.task.id, "seeds": len(chosen), "episodes": loaded.learning.episodes, "rows": records})
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nrl_edge.boards import find_board, load_boards, parse_board
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.resources import templates_folder
+
+BOARD = """
+id = "pico_2"
+name = "Pico 2"
+port_family = "rp2"
+mcu = "RP2350"
+core = "Cortex-M33"
+isa = "armv8-m.main"
+flags = ["-mcpu=cortex-m33"]
+evidence = "emulated"
+emulator = "unicorn"
+[memory]
+flash_bytes = 4194304
+ram_bytes = 532480
+[entropy_source]
+description = "TRNG"
+bits_per_second = 96000
+reference = "embassy-rp trng.rs"
+"""
+
+
+def test_the_catalogue_loads_and_every_board_has_a_port() -> None:
+    boards = load_boards()
+    assert [board.id for board in boards] == sorted({board.id for board in boards})
+    for board in boards:
+        assert (templates_folder() / "port" / board.port_family).is_dir()
+    desktop = find_board("desktop")
+    assert (desktop.evidence, desktop.memory) == ("compiled", None)
+    assert desktop.entropy_source is not None
+
+
+def test_a_full_board() -> None:
+    board = parse_board(BOARD, "boards/pico_2.toml")
+    assert board.memory is not None and board.entropy_source is not None
+    assert (board.memory.ram_bytes, board.entropy_source.bits_per_second) == (532_480, 96_000)
+    assert board.flags == ("-mcpu=cortex-m33",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ('id = "pico_2"', 'id = "Pico 2"', ["id = ", "Pico 2", "lower-case"]),
+        ('id = "pico_2"', 'id = "pico"', ["id = ", "pico_2", "file's name"]),
+        ('name = "Pico 2"', "", ["name is missing"]),
+        ('name = "Pico 2"', 'nam = "Pico 2"', ["nam = ", "did you mean name"]),
+        ('mcu = "RP2350"', "mcu = 2350", ["mcu = 2350", "string"]),
+        ('["-mcpu=cortex-m33"]', '"-mcpu=cortex-m33"', ["flags = ", "array of strings"]),
+        ('"emulated"', '"measured"', ["evidence", "measured", "compiled", "emulated"]),
+        ('emulator = "unicorn"', "", ["evidence", "emulator"]),
+        ("flash_bytes = 4194304", "flash_bytes = 0", ["memory.flash_bytes = 0", "whole number"]),
+        ("ram_bytes = 532480", "", ["memory.ram_bytes is missing"]),
+        ("[memory]", "[memories]", ["memories", "did you mean memory"]),
+        ("bits_per_second = 96000", "bits_per_second = 9.6", ["entropy_source.bits_per_second = 9.6"]),
+    ],
+)
+def test_broken_board_files(old: str, new: str, parts: list[str]) -> None:
+    assert old in BOARD
+    with pytest.raises(ConfigurationError) as caught:
+        parse_board(BOARD.replace(old, new), "boards/pico_2.toml")
+    for part in ["boards/pico_2.toml", *parts]:
+        assert part in str(caught.value)
+
+
+def test_unknown_boards_and_empty_catalogues(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"unknown board \"dekstop\"; did you mean desktop\?.*desktop"):
+        find_board("dekstop")
+    with pytest.raises(ConfigurationError, match="no board files"):
+        load_boards(tmp_path)

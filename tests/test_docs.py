@@ -1,0 +1,58 @@
+"""What README and docs show exists: every verb, every option, every link."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from nrl_host.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """(page, command line) of every nrl-edge command in an indented block or in back quotes."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(r"^ {4}(nrl-edge [^\n#]*)", text, re.MULTILINE) + re.findall(
+            r"`(nrl-edge [a-z][^`|\[\n]*)`", text
+        ):
+            found.append((page.name, line.strip()))
+    return found
+
+
+def test_the_pages_show_commands() -> None:
+    assert len(shown_commands()) >= 12
+
+
+@pytest.mark.parametrize(("page", "line"), shown_commands())
+def test_every_shown_command_exists_with_its_options(page: str, line: str) -> None:
+    words = shlex.split(line)
+    assert words[1] in COMMANDS or words[1].startswith("--"), f"{page}: {line}"
+    if words[1] in COMMANDS:
+        known = {option for parameter in COMMANDS[words[1]].params for option in parameter.opts} | {"--help"}
+        used = {word.split("=")[0] for word in words[2:] if word.startswith("-")}
+        assert used <= known, f"{page}: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http:", "https:", "#")):
+            assert (page.parent / target.split("#")[0]).exists(), target
+
+
+def test_every_message_names_only_commands_that_exist() -> None:
+    named = []
+    for package in (ROOT / "nrl_edge", ROOT / "host" / "nrl_host"):
+        for source in package.rglob("*.py"):
+            named += re.findall(r"(?:`|: )nrl-edge ([a-z]+)", source.read_text(encoding="utf-8"))
+    assert len(named) > 10
+    assert set(named) <= set(COMMANDS)
