@@ -19,8 +19,9 @@ _SCALE_NOTES = {"CartPole-v1": "The pole's angle, in radians, is tiny beside the
 def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers: int | None = None) -> Path:
     """Write `experiment.toml`, with a comment for every choice, into a folder that is made where it is missing.
 
-    `task` is a short name (cartpole, acrobot, reaching, xor, bandit) or any gymnasium id. Returns the file's path. Raises ConfigurationError
-    where the file exists already, the task is not known or does not fit, or the folder cannot be written.
+    `task` is a short name (cartpole, acrobot, reaching, xor, bandit) or any gymnasium id. Returns the file's path.
+    Raises ConfigurationError where the file exists already, the task is not known or does not fit, or the folder cannot
+    be written.
     """
     path = Path(folder) / EXPERIMENT_FILE
     if path.exists():
@@ -49,7 +50,8 @@ def experiment_text(task: str, *, hidden_layers: int | None = None) -> str:
     inputs, actions = made.inputs, made.actions
     made.close()
     exponents = defaults.observation_scale
-    scale: object = 1
+    known = any(defaults.task_id == other.task_id for other in TASK_DEFAULTS.values())
+    scale: object = 1 if known else "auto"
     if isinstance(exponents, tuple):
         scale = [2**exponent if exponent >= 0 else 2.0**exponent for exponent in exponents]
     clip = defaults.clip

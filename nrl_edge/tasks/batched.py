@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,21 +99,21 @@ class GymnasiumBatch:
             task.close()
 
 
-class VectorisedTask(BatchedTask, Protocol):
-    """A batched task of NumPy, as a class: made with a batch size and the constructor arguments that it knows."""
+class Vectorised(NamedTuple):
+    """The batched form of a task in NumPy."""
 
-    arguments: tuple[str, ...]
-    """Names of the environment's constructor arguments that it takes as well."""
+    make: Callable[..., BatchedTask]
+    """Takes the number of episodes, and `arguments` by name."""
+    arguments: tuple[str, ...] = ()
+    """Constructor arguments of the environment that it knows."""
 
-    def __init__(self, batch: int, **arguments: Any) -> None: ...
 
-
-VECTORISED: dict[str, type[VectorisedTask]] = {
-    "CartPole-v1": CartPoleBatch,
-    "Acrobot-v1": AcrobotBatch,
-    "NRL/Reaching1D-v0": Reaching1DBatch,
-    "NRL/XOR-v0": XORBatch,
-    "NRL/ContextualBandit-v0": ContextualBanditBatch,
+VECTORISED: dict[str, Vectorised] = {
+    "CartPole-v1": Vectorised(CartPoleBatch),
+    "Acrobot-v1": Vectorised(AcrobotBatch),
+    "NRL/Reaching1D-v0": Vectorised(Reaching1DBatch, ("exact_target",)),
+    "NRL/XOR-v0": Vectorised(XORBatch),
+    "NRL/ContextualBandit-v0": Vectorised(ContextualBanditBatch, ("payoff_probability",)),
 }
 """Tasks with dynamics of their own in NumPy; the same episodes as the environment's, bit for bit."""
 
@@ -128,6 +128,6 @@ def make_batched_task(settings: TaskSettings, batch: int) -> BatchedTask:
     vectorised = VECTORISED.get(settings.task_id)
     if vectorised is None or not set(settings.kwargs) <= set(vectorised.arguments):
         return GymnasiumBatch(settings, batch)
-    made = vectorised(batch, **settings.kwargs)
+    made = vectorised.make(batch, **settings.kwargs)
     scale_exponents(settings.observation_scale, made.inputs)
     return made

@@ -27,7 +27,6 @@ class _ClassicControl:
 
     inputs: int
     actions: int
-    arguments: tuple[str, ...] = ()
     _reset_limit: float
 
     def __init__(self, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""NRL/ContextualBandit-v0: two arms pay at random; which one pays more often is told by how two of three cues relate."""
+"""NRL/ContextualBandit-v0: two arms pay at random; how two of three cues relate tells which one pays more often."""
 
 from __future__ import annotations
 
@@ -48,8 +48,6 @@ class ContextualBandit(TrialEnvironment):
 
 class ContextualBanditBatch(TrialBatch):
     """Many trials of ContextualBandit side by side."""
-
-    arguments: tuple[str, ...] = ("payoff_probability",)
 
     def __init__(self, batch: int, payoff_probability: float = PAYOFF_PROBABILITY) -> None:
         super().__init__(ContextualBanditRule(payoff_probability), batch)

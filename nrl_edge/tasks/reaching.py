@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -44,20 +44,18 @@ def _rewarded_angle(target: Floats, exact_target: bool) -> Floats:
     return target if exact_target else np.floor(target)
 
 
-class Reaching1D(gymnasium.Env[NDArray[np.float32], int]):
+class Reaching1D(gymnasium.Env[NDArray[np.float32], np.int64]):
     """A hand on a ring is to come to a target, and stay there.
 
-    Observation, float32 (32,): cos(theta_i - target), then cos(theta_i - hand), theta_i = 2 pi i / 16. Actions: 0 stays,
-    1 adds and 2 subtracts 0.05 rad. Reward, after the move: max(1 - circular distance of hand and target, -0.1). Each
-    trial draws its target from [0, 2 pi), starts with the hand at pi and is truncated after 300 steps.
+    Observation, float32 (32,): cos(theta_i - target), then cos(theta_i - hand), theta_i = 2 pi i / 16. Actions: 0
+    stays, 1 adds and 2 subtracts 0.05 rad. Reward, after the move: max(1 - circular distance of hand and target, -0.1).
+    Each trial draws its target from [0, 2 pi), starts with the hand at pi and is truncated after 300 steps.
 
     `exact_target`: the original keeps the target that it rewards as an integer, so that reward is for floor(target)
     while the observation shows the target itself. False, the default, does the same, because the published figures were
-    made that way and only so can be compared with: the agent has to learn the staircase too. True rewards the target that
-    is shown.
+    made that way and can be compared with only so: the agent has to learn that staircase too. True rewards the target
+    that is shown.
     """
-
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(self, exact_target: bool = False) -> None:
         self.exact_target = bool(exact_target)
@@ -75,7 +73,7 @@ class Reaching1D(gymnasium.Env[NDArray[np.float32], int]):
         self._hand = np.full(1, np.pi)
         return _observe(self._target, self._hand)[0], {}
 
-    def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Move by the action; returns observation, reward, terminated (never), truncated and no information."""
         self._hand = _move(self._hand, np.array([action]))
         reward = float(_reward(self._hand, _rewarded_angle(self._target, self.exact_target))[0])
@@ -87,7 +85,6 @@ class Reaching1DBatch:
 
     inputs = 2 * RING_UNITS
     actions = len(_MOVES)
-    arguments = ("exact_target",)
 
     def __init__(self, batch: int, exact_target: bool = False) -> None:
         self._exact_target = bool(exact_target)

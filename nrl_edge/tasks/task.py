@@ -121,8 +121,8 @@ def check_spaces(environment: gymnasium.Env[Any, Any], task_id: str) -> tuple[gy
     if not isinstance(observations, FLAT_SPACES):
         raise ConfigurationError(
             f"{task_id} has {type(observations).__name__} observations, {observations}: an agent takes a vector of "
-            "numbers, made of Box, Discrete, MultiDiscrete or MultiBinary observations; wrap the environment so that it "
-            "gives one, for example with gymnasium.wrappers.FlattenObservation"
+            "numbers, made of Box, Discrete, MultiDiscrete or MultiBinary observations; wrap the environment so that "
+            "it gives one, for example with gymnasium.wrappers.FlattenObservation"
         )
     if isinstance(actions, gymnasium.spaces.Box):
         raise ConfigurationError(
@@ -131,8 +131,8 @@ def check_spaces(environment: gymnasium.Env[Any, Any], task_id: str) -> tuple[gy
         )
     if not isinstance(actions, gymnasium.spaces.Discrete):
         raise ConfigurationError(
-            f"{task_id} has {type(actions).__name__} actions, {actions}: an agent chooses one of a few Discrete actions; "
-            "wrap the environment so that each combination is an action of its own"
+            f"{task_id} has {type(actions).__name__} actions, {actions}: an agent chooses one of a few Discrete "
+            "actions; wrap the environment so that each combination is an action of its own"
         )
     return observations, int(actions.n), int(actions.start)
 
@@ -241,6 +241,6 @@ def make_task(
 ) -> Task:
     """The task of a gymnasium id (or `module:Env-v0`) with constructor arguments and scale exponents.
 
-    Raises ConfigurationError where the id is unknown, the constructor fails, or the spaces are not those of `check_spaces`.
+    Raises ConfigurationError where the id is unknown, the constructor fails, or `check_spaces` refuses its spaces.
     """
     return Task(TaskSettings(task_id, dict(kwargs or {}), observation_scale))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -32,10 +32,8 @@ def draw_trial(generator: np.random.Generator, contexts: int) -> tuple[int, floa
     return int(generator.integers(contexts)), float(generator.random())
 
 
-class TrialEnvironment(gymnasium.Env[NDArray[np.float32], int]):
+class TrialEnvironment(gymnasium.Env[NDArray[np.float32], np.int64]):
     """One trial an episode: `reset` shows a context, `step` rewards the action and terminates."""
-
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(self, rule: TrialRule) -> None:
         self.rule = rule
@@ -53,7 +51,7 @@ class TrialEnvironment(gymnasium.Env[NDArray[np.float32], int]):
         self._context, self._chance = draw_trial(self.np_random, len(self.rule.contexts))
         return self.rule.contexts[self._context].copy(), {}
 
-    def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Reward the action; the trial is over."""
         reward = self.rule.rewards(np.array([self._context]), np.array([self._chance]), np.array([action]))
         return self.rule.contexts[self._context].copy(), float(reward[0]), True, False, {}

@@ -40,7 +40,5 @@ class XOR(TrialEnvironment):
 class XORBatch(TrialBatch):
     """Many trials of XOR side by side."""
 
-    arguments: tuple[str, ...] = ()
-
     def __init__(self, batch: int) -> None:
         super().__init__(XORRule(), batch)

@@ -81,9 +81,7 @@ def test_a_recording_that_ends_in_mid_run_agrees() -> None:
         native = NativeAgent(configuration, EntropySettings("replay", recording=recording))
         actions, _ = native.run_stream(stream.observations, stream.rewards, stream.flags)
         for t, flags in enumerate(stream.flags):
-            action = reference.step(
-                stream.observations[t], int(stream.rewards[t]), bool(flags & 1), bool(flags & 2)
-            )
+            action = reference.step(stream.observations[t], int(stream.rewards[t]), bool(flags & 1), bool(flags & 2))
             assert action == actions[t]
         assert reference.counters().entropy > 0
         assert reference.snapshot() == native.snapshot()

@@ -52,9 +52,7 @@ def test_immediate_rewards_end_with_the_same_weights_everywhere(tmp_path: Path) 
 
 
 def test_saturated_observations_are_counted_alike_everywhere(tmp_path: Path) -> None:
-    path = write_experiment(
-        tmp_path, scale="[64, 64, 64, 64]", episodes=6, formats="{ observation_frac_bits = 10 }"
-    )
+    path = write_experiment(tmp_path, scale="[64, 64, 64, 64]", episodes=6, formats="{ observation_frac_bits = 10 }")
     assert same_on_all(path).saturated_observations > 0
 
 
