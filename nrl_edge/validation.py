@@ -27,8 +27,9 @@ from nrl_edge.experiment import (
     resolve_agent,
     task_settings,
 )
+from nrl_edge.fixedpoint.actor_critic import BLOCK_STEPS
+from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_edge.learning import train
 from nrl_edge.learning.network import forward, layer_sizes, output_error, sample_action, softmax
 from nrl_edge.learning.reinforce import backpropagate
@@ -151,7 +152,7 @@ def _equivalence(
     advance = stage("reference and native, weights compared after every episode", episodes)
     task_a, task_b = make_experiment_task(experiment), make_experiment_task(experiment)
     entropy = EntropySettings("seeded", experiment.entropy.seed)
-    reference, native = ReferenceAgent(configuration, entropy), NativeAgent(configuration, entropy)
+    reference, native = reference_agent(configuration, entropy), NativeAgent(configuration, entropy)
     runs = (
         Lockstep(reference, task_a, experiment.episode_seed),
         Lockstep(native, task_b, experiment.episode_seed),
@@ -303,7 +304,11 @@ def _formats(configuration: AgentConfiguration, cells: Sequence[CellResult]) -> 
     episodes = sum(len(cell.lengths) for cell in cells)
     units = sum(configuration.hidden) + configuration.actions
     inputs = configuration.inputs + sum(configuration.hidden)
-    updates = steps if configuration.immediate_reward else episodes
+    updates = episodes
+    if configuration.immediate_reward:
+        updates = steps
+    elif configuration.online:
+        updates = steps // BLOCK_STEPS
     values = {
         "observation": steps * configuration.inputs,
         "pre_activation": steps * units,
@@ -455,6 +460,9 @@ class _FloatEstimator(_Estimator):
 
     def __init__(self, experiment: Experiment, weights: Sequence[Floats]) -> None:
         settings = learning_settings(experiment)
+        if settings.preset == "actor-critic":
+            # What a step adds to the traces is the same; only when and how much is learned from them differs.
+            settings = replace(settings, preset="edge")
         sizes = layer_sizes(weights[0].shape[1], experiment.network.hidden, weights[-1].shape[0])
         self._generator = agent_generator(experiment.entropy.seed)
         self._rule = make_rule(sizes, [settings] * self.AGENTS, [self._generator] * self.AGENTS)

@@ -62,9 +62,20 @@ def alignment(experiment: Experiment) -> Finding:
         ({"kind": "float64", "learning": "float64 = { exact_output = false, layer_factors = false }"}, True),
         ({"kind": "float64", "learning": "float64 = { exact_output = false, layer_factors = true }"}, False),
         ({"kind": "float64", "learning": 'preset = "paper"', "hidden": [64]}, False),
+        ({"kind": "float64", "learning": 'preset = "actor-critic"', "rate": "2^-1"}, True),
         ({"kind": "int16", "formats": "formats.trace_frac_bits = 0"}, False),
     ],
-    ids=["int16", "tiny", "float64", "two layers", "noisy output", "layer factors", "paper", "coarse traces"],
+    ids=[
+        "int16",
+        "tiny",
+        "float64",
+        "two layers",
+        "noisy output",
+        "layer factors",
+        "paper",
+        "actor-critic",
+        "coarse traces",
+    ],
 )
 def test_alignment(changes: dict[str, object], holds: bool) -> None:
     finding = alignment(cartpole(**changes))
