@@ -42,16 +42,17 @@
  * Steps and episodes. A call hands over the observation to act on and the reward of the action before it, and returns
  * the next action, 0..NRL_ACTIONS-1. The first call without an open episode opens one; its reward is ignored. A call
  * with `terminated` (the task reached an end of its own) or `truncated` (it was cut off, by a time limit say) hands
- * over the last reward, closes the episode and returns NRL_EPISODE_ENDED; its observation is not used. Both flags end
- * an episode alike today; keep them apart all the same, as gymnasium does. Learning happens inside the call: at the
- * end of each episode, or with NRL_IMMEDIATE_REWARD at every step.
+ * over the last reward, closes the episode and returns NRL_EPISODE_ENDED. Learning happens inside the call: at the end
+ * of each episode, with NRL_IMMEDIATE_REWARD at every step, in an online agent (NRL_PRESET 1 and 2, preset
+ * actor-critic) every 4 steps and at the end. An online agent needs the observation of the ending call too, and tells
+ * the flags apart: after `truncated` alone more reward would have come. The others use neither.
  *
  * Numbers. Observations are int16 in Q NRL_OBSERVATION_FRAC_BITS (1.0 is 1 << NRL_OBSERVATION_FRAC_BITS), rewards are
  * int32 in Q NRL_REWARD_FRAC_BITS, clamped to +-(2^22 - 1). Nothing wraps: what would not fit saturates, and is
  * counted.
  *
  * Memory. sizeof(nrl_agent_t) is all there is, plus at most 512 bytes of stack: each parameter once as weight and once
- * as trace, and a working set of one step. Constant tables take 194 bytes (see nrl_rom.h).
+ * as trace, those of an online agent's critic too, and a working set of one step. Constant tables take 194 bytes (see nrl_rom.h).
  *
  * Threads. Agents share nothing. One agent and its entropy source belong to one thread, or to the main loop or one
  * interrupt handler, at a time. A call takes bounded time, unless the entropy source blocks.
@@ -67,6 +68,9 @@
 #include <stdint.h>
 
 #include "nrl_config.h"
+#if NRL_PRESET != 0
+#include "nrl_critic.h"
+#endif
 #include "nrl_entropy.h"
 
 #ifdef __cplusplus
@@ -118,7 +122,7 @@ typedef struct nrl_agent {
     int32_t episode_return;  /* of the open or else the last episode, Q NRL_REWARD_FRAC_BITS */
     uint32_t episode_steps;  /* of the same episode */
     nrl_counters_t counters;
-    bool baseline_is_set; /* delayed reward: there has been an update */
+    bool baseline_is_set; /* delayed reward: there has been an update; online: there has been a reward */
     bool episode_open;
 
     /* for the agent alone */
@@ -127,6 +131,11 @@ typedef struct nrl_agent {
     nrl_entropy_t *entropy;
     nrl_parameter_t weights[NRL_PARAMETERS];
     nrl_parameter_t traces[NRL_PARAMETERS];
+#if NRL_PRESET != 0
+    nrl_critic_t critic;
+    int16_t block_error; /* sum of the prediction errors since the network's last update, Q15 */
+    uint8_t block_steps; /* steps since then */
+#endif
     union {
         struct {
             int16_t hidden_1[NRL_HIDDEN_1];
@@ -181,7 +190,7 @@ int nrl_agent_restore_begin(nrl_agent_t *agent);
 int nrl_agent_restore_write(nrl_agent_t *agent, uint32_t offset, const uint8_t *bytes, uint32_t length);
 int nrl_agent_restore_commit(nrl_agent_t *agent);
 
-/* CRC-32 (zlib's) of the weights, row by row, low byte first. */
+/* CRC-32 (zlib's) of the weights, row by row, low byte first; those of the critic follow where there is one. */
 uint32_t nrl_agent_weights_crc32(const nrl_agent_t *agent);
 
 #ifdef __cplusplus

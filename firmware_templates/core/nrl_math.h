@@ -46,6 +46,17 @@ static inline int32_t nrl_stochastic_shift(int32_t value, unsigned shift, uint8_
     return (value + ((int32_t)random >> (8u - shift))) >> shift;
 }
 
+/* Number of bits up to the highest that is set; 0 of 0. */
+static inline unsigned nrl_bit_count(uint32_t value)
+{
+    unsigned bits = 0;
+
+    for (; value != 0u; value >>= 1) {
+        ++bits;
+    }
+    return bits;
+}
+
 /* Square root, rounded down. */
 uint16_t nrl_isqrt(uint32_t value);
 

@@ -131,6 +131,7 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.learning_rate_exponent = NRL_LEARNING_RATE_EXPONENT;
     reply.clip_exponent = (uint8_t)(NRL_CLIP_EXPONENT & 0xFF);
     reply.immediate_reward = NRL_IMMEDIATE_REWARD;
+    reply.preset = NRL_PRESET;
     reply.agent_state = nrl_link_agent_state(link);
     reply.entropy_mode = (uint8_t)link->entropy->mode;
     reply.entropy_health = nrl_port_entropy_health();

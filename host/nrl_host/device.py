@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.agent import ENTROPY_MODES, EPISODE_ENDED, Counters, EntropySettings
-from nrl_edge.codegen.core import seed_state
+from nrl_edge.codegen.core import preset_code, seed_state
 from nrl_edge.errors import ConfigurationError, DeviceError, RunError
-from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES, AgentConfiguration
 from nrl_host.link import Link, RequestRefusedError
 from nrl_host.messages import ACTION_EPISODE_ENDED, MESSAGES, NO_CLIP, STEP_TERMINATED, STEP_TRUNCATED
 
@@ -156,6 +156,15 @@ class LinkAgent:
         return int(min(largest_content, trailing.maximum if trailing else 0))
 
 
+def _preset_name(code: int) -> str:
+    """The preset that HELLO_REPLY gives as a number, in words."""
+    if code == 0:
+        return "edge"
+    if code <= len(CRITIC_FEATURES):
+        return f"actor-critic with critic_features {CRITIC_FEATURES[code - 1]}"
+    return f"unknown ({code})"
+
+
 def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
     hello = link.hello
     if hello.agent_identity == configuration.identity:
@@ -171,6 +180,7 @@ def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
         "learning rate exponent (K)": configuration.learning_rate_exponent,
         "clip exponent (C)": "off" if configuration.clip_exponent is None else configuration.clip_exponent,
         "reward": "immediate" if configuration.immediate_reward else "delayed",
+        "preset": _preset_name(preset_code(configuration)),
     }
     found = (
         "-".join(map(str, hello.layer_sizes[: hello.layers])),
@@ -182,6 +192,7 @@ def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
         hello.learning_rate_exponent,
         "off" if hello.clip_exponent == NO_CLIP else hello.clip_exponent,
         "immediate" if hello.immediate_reward else "delayed",
+        _preset_name(hello.preset),
     )
     differences = [
         f"{name}: expected {wanted}, found {value}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nrl_edge.codegen.render import render_folder, write_files
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES, AgentConfiguration
 
 _MASK_64 = (1 << 64) - 1
 _MASK_32 = (1 << 32) - 1
@@ -54,17 +54,16 @@ def largest_draw_bytes(configuration: AgentConfiguration) -> int:
     return max(step_draw_bytes(configuration), initial, widest)
 
 
+def preset_code(configuration: AgentConfiguration) -> int:
+    """NRL_PRESET: 0 for preset edge, 1 or 2 for preset actor-critic with a critic of products or of squares."""
+    return 1 + CRITIC_FEATURES.index(configuration.critic_features) if configuration.online else 0
+
+
 def render_core(configuration: AgentConfiguration, default_seed: int = 0) -> dict[str, str]:
     """The C sources and headers of one agent: {file name: content}.
 
-    `default_seed` becomes NRL_DEFAULT_SEED_STATE, for programs that choose no seed of their own. Raises
-    ConfigurationError for online agents, which only the reference is written for.
+    `default_seed` becomes NRL_DEFAULT_SEED_STATE, for programs that choose no seed of their own.
     """
-    if configuration.online:
-        raise ConfigurationError(
-            f"preset {configuration.preset} runs in the NumPy reference and in float64, not in generated C yet: "
-            "use `nrl-edge sim --target reference`, `nrl-edge train`, or preset edge"
-        )
     sizes = [rows * columns for rows, columns in configuration.weight_shapes]
     variables = {
         "configuration": configuration,
@@ -72,10 +71,14 @@ def render_core(configuration: AgentConfiguration, default_seed: int = 0) -> dic
         "xavier_limits": list(configuration.xavier_limits()),
         "step_draw_bytes": step_draw_bytes(configuration),
         "largest_draw_bytes": largest_draw_bytes(configuration),
+        "preset_code": preset_code(configuration),
         "default_seed": default_seed,
         "seed_state": seed_state(default_seed),
     }
-    return render_folder("core", variables)
+    files = render_folder("core", variables)
+    if not configuration.online:
+        del files["nrl_critic.c"], files["nrl_critic.h"]
+    return files
 
 
 def write_core(configuration: AgentConfiguration, folder: Path, default_seed: int = 0) -> list[Path]:

@@ -26,6 +26,16 @@ CONFIGURATIONS = {
     "tiny, small fractions": AgentConfiguration(7, (8, 7), 2, Formats(8, 5, 7, 6, 8), 0, None, immediate_reward=True),
     "tiny, large fractions": AgentConfiguration(2, (3, 3, 3), 5, Formats(8, 14, 0, 0, 16), 3, None),
     "smallest": AgentConfiguration(1, (1,), 2, clip_exponent=8),
+    "online": AgentConfiguration(4, (64,), 2, Formats(trace_frac_bits=8), 1, 3, preset="actor-critic"),
+    "online, tiny": AgentConfiguration(
+        5, (9, 4), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic", critic_features="squares"
+    ),
+    "online, small fractions": AgentConfiguration(3, (7,), 3, Formats(16, 7, 5, 0, 0), 0, 8, preset="actor-critic"),
+    "online, large fractions": AgentConfiguration(
+        6, (8, 7, 5), 2, Formats(16, 14, 13, 12, 16), 20, None, preset="actor-critic"
+    ),
+    "online, many inputs": AgentConfiguration(64, (3,), 2, Formats(16, 7, 8, 8, 8), 1, 0, preset="actor-critic"),
+    "online, tiny, no clip": AgentConfiguration(2, (8,), 2, Formats(8, 14, 7, 6, 12), 0, None, preset="actor-critic"),
 }
 
 
@@ -58,7 +68,7 @@ def check_stream(folder: Path, configuration: AgentConfiguration, seed: int, com
     assert len(set(crcs.tolist())) > 1, "nothing was learned, so nothing was tested"
 
 
-@pytest.mark.parametrize("name", ["cartpole", "tiny"])
+@pytest.mark.parametrize("name", ["cartpole", "tiny", "online", "online, tiny"])
 def test_extreme_streams(name: str, tmp_path: Path) -> None:
     check_stream(tmp_path, CONFIGURATIONS[name], 5, COMPILERS[0], 400)
 
@@ -70,7 +80,7 @@ def test_extreme_streams_at_the_corners_of_the_formats(name: str, compiler: str,
     check_stream(tmp_path, CONFIGURATIONS[name], 6, compiler, 3000)
 
 
-@pytest.mark.parametrize("name", ["cartpole", "tiny, small fractions"])
+@pytest.mark.parametrize("name", ["cartpole", "tiny, small fractions", "online", "online, tiny"])
 def test_interface(name: str) -> None:
     run_program(build_harness("interface_check", CONFIGURATIONS[name], COMPILERS[0]))
 
@@ -95,7 +105,7 @@ def test_a_recording_that_ends_gives_the_same_in_the_driver(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", ["cartpole", "tiny, small fractions"])
+@pytest.mark.parametrize("name", ["cartpole", "tiny, small fractions", "online", "online, tiny, no clip"])
 def test_core_compiles_for_a_machine_without_libc(name: str, compiler: str, tmp_path: Path) -> None:
     paths = write_core(CONFIGURATIONS[name], tmp_path)
     for path in paths:

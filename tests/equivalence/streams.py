@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
+from nrl_edge.fixedpoint.configuration import (
+    MIN_CRITIC_OBSERVATION_FRAC_BITS,
+    AgentConfiguration,
+    CriticFeatures,
+    Formats,
+)
 
 TERMINATED, TRUNCATED = 1, 2
+ONLINE_BLOCK_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,15 @@ def random_configuration(rng: np.random.Generator, largest_layer: int = 128) -> 
     )
 
 
+def random_online_configuration(rng: np.random.Generator, largest_layer: int = 128) -> AgentConfiguration:
+    """As `random_configuration`, of preset actor-critic. A critic of products has at most 24 inputs, for time's sake."""
+    edge = random_configuration(rng, largest_layer)
+    while edge.formats.observation_frac_bits < MIN_CRITIC_OBSERVATION_FRAC_BITS:
+        edge = random_configuration(rng, largest_layer)
+    features: CriticFeatures = "squares" if edge.inputs > 24 or rng.random() < 0.4 else "products"
+    return replace(edge, immediate_reward=False, preset="actor-critic", critic_features=features)
+
+
 def random_stream(rng: np.random.Generator, configuration: AgentConfiguration, updates: int) -> Stream:
     """Whole episodes with at least `updates` updates: ordinary and saturating observations, huge and zero rewards,
     returns of exactly 0, one-step episodes, both kinds of end."""
@@ -76,7 +91,10 @@ def random_stream(rng: np.random.Generator, configuration: AgentConfiguration, u
         observations.append(episode)
         rewards.append(episode_rewards)
         flags.append(episode_flags)
-        done += length if configuration.immediate_reward else 1
+        if configuration.online:
+            done += (length + ONLINE_BLOCK_STEPS - 1) // ONLINE_BLOCK_STEPS
+        else:
+            done += length if configuration.immediate_reward else 1
     return Stream(
         np.concatenate(observations).astype(np.int16),
         np.concatenate(rewards).astype(np.int32),

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrl_edge.agent import EPISODE_ENDED, EntropySettings
-from nrl_edge.codegen.core import render_core
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint import actor_critic as integer
 from nrl_edge.fixedpoint.actor_critic import ActorCriticAgent, product_16
@@ -241,11 +240,6 @@ def test_identities_of_edge_agents_stay_and_those_of_online_agents_are_new() -> 
 def test_agents_that_cannot_be_are_refused(changes, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         replace(online(4, (8,)), **changes)
-
-
-def test_no_c_is_generated_for_it() -> None:
-    with pytest.raises(ConfigurationError, match="not in generated C yet"):
-        render_core(online(4, (8,)))
 
 
 @pytest.mark.slow
