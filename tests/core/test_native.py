@@ -28,7 +28,13 @@ from nrl_edge.native.compiler import cache_folder, shared_library_suffix
 
 TINY = Formats(parameter_bits=8, weight_frac_bits=5, trace_frac_bits=0)
 SMALL = AgentConfiguration(3, (8, 5), 3)
-CONFIGURATIONS = [SMALL, AgentConfiguration(3, (8,), 2, TINY), AgentConfiguration(2, (6,), 4, immediate_reward=True)]
+CONFIGURATIONS = [
+    SMALL,
+    AgentConfiguration(3, (8,), 2, TINY),
+    AgentConfiguration(2, (6,), 4, immediate_reward=True),
+    AgentConfiguration(3, (8,), 2, Formats(trace_frac_bits=8), 1, 3, preset="actor-critic"),
+    AgentConfiguration(3, (8,), 2, TINY, 1, 3, preset="actor-critic", critic_features="squares"),
+]
 
 
 def run_episodes(agent: NativeAgent, seed: int, episodes: int, steps: int = 6) -> list[int]:
@@ -66,7 +72,8 @@ def test_bytes_drawn_do_not_depend_on_data(configuration: AgentConfiguration) ->
     for seed in (1, 2):
         agent = NativeAgent(configuration, EntropySettings(seed=seed))
         run_episodes(agent, seed, 3)
-        updates = 3 * 6 if configuration.immediate_reward else 3
+        # An online agent's blocks have 4 steps, so that an episode of 6 has two.
+        updates = 3 * (2 if configuration.online else 6 if configuration.immediate_reward else 1)
         expected = initial_draw_bytes(configuration) + 18 * step_draw_bytes(configuration)
         assert agent.bytes_drawn == expected + updates * update_draw_bytes(configuration)
         assert (agent.episodes, agent.steps, agent.episode_steps, agent.episode_is_open) == (3, 18, 6, False)

@@ -40,7 +40,7 @@ CONFIGURATIONS = {
 
 
 def extreme_stream(
-    rng: np.random.Generator, configuration: AgentConfiguration, count: int
+    rng: np.random.Generator, configuration: AgentConfiguration, count: int, ends: float = 0.2
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Observations and rewards that are often at the ends of their ranges; episodes of any length, errors included."""
     shape = (count, configuration.inputs)
@@ -52,12 +52,14 @@ def extreme_stream(
         rng.integers(-1000, 1000, count),
         rng.choice([-(2**31), -(2**22), 0, 2**22 - 1, 2**31 - 1], count),
     ).astype(np.int32)
-    flags = np.where(rng.random(count) < 0.2, rng.integers(1, 4, count), 0).astype(np.uint8)
+    flags = np.where(rng.random(count) < ends, rng.integers(1, 4, count), 0).astype(np.uint8)
     return observations, rewards, flags
 
 
-def check_stream(folder: Path, configuration: AgentConfiguration, seed: int, compiler: str, count: int) -> None:
-    stream = extreme_stream(np.random.default_rng(seed), configuration, count)
+def check_stream(
+    folder: Path, configuration: AgentConfiguration, seed: int, compiler: str, count: int, ends: float = 0.2
+) -> None:
+    stream = extreme_stream(np.random.default_rng(seed), configuration, count, ends)
     result = run_driver(folder, configuration, EntropySettings(seed=seed), *stream, compiler=compiler)
     agent = NativeAgent(configuration, EntropySettings(seed=seed))
     actions, crcs = agent.run_stream(*stream)
@@ -71,6 +73,12 @@ def check_stream(folder: Path, configuration: AgentConfiguration, seed: int, com
 @pytest.mark.parametrize("name", ["cartpole", "tiny", "online", "online, tiny"])
 def test_extreme_streams(name: str, tmp_path: Path) -> None:
     check_stream(tmp_path, CONFIGURATIONS[name], 5, COMPILERS[0], 400)
+
+
+@pytest.mark.parametrize("name", ["online", "online, tiny"])
+def test_extreme_streams_in_long_episodes(name: str, tmp_path: Path) -> None:
+    """The critic's traces grow to what the arithmetic allows only in episodes of dozens of steps."""
+    check_stream(tmp_path, CONFIGURATIONS[name], 7, COMPILERS[0], 1500, ends=0.004)
 
 
 @pytest.mark.slow

@@ -104,6 +104,39 @@ ONLINE_8 = AgentConfiguration(
 )
 
 
+@pytest.mark.parametrize("frac_bits", [7, 10, 14])
+@pytest.mark.parametrize("parameter_bits", [16, 8])
+def test_long_online_episodes_agree(parameter_bits: int, frac_bits: int) -> None:
+    """Where traces of the critic are at their largest, its peak decays, and its values are at their limit."""
+    configuration = AgentConfiguration(
+        3, (7,), 3, Formats(parameter_bits, frac_bits, 6, 4, 8), 1, 3, preset="actor-critic"
+    )
+    rng = np.random.default_rng(frac_bits)
+    reference = reference_agent(configuration, EntropySettings(seed=5))
+    native = NativeAgent(configuration, EntropySettings(seed=5))
+    largest = []
+    for episode, size in enumerate((32767, 30, 3000, 1 << frac_bits, 0)):
+        steps = 250
+        # The same extreme observation for a while, then smaller and smaller ones.
+        observations = np.full((steps, 3), [size, -size, size], np.int16)
+        noise = rng.integers(-size, size + 1, (steps // 2, 3))
+        observations[steps // 2 :] = noise >> (np.arange(steps // 2)[:, None] // 20)
+        rewards = rng.choice([0, 256, -(2**22), 2**22, 2**31 - 1], steps).astype(np.int32)
+        if episode % 2:
+            rewards[:] = 2**22
+        flags = np.zeros(steps, np.uint8)
+        flags[-1] = TRUNCATED if episode % 2 else TERMINATED
+        actions, crcs = native.run_stream(observations, rewards, flags)
+        for t in range(steps):
+            ends = int(flags[t])
+            action = reference.step(observations[t], int(rewards[t]), bool(ends & TERMINATED), bool(ends & TRUNCATED))
+            assert (action, reference.weights_crc32()) == (actions[t], crcs[t]), f"episode {episode}, call {t}"
+        snapshot = native.snapshot()
+        assert reference.snapshot() == snapshot
+        largest.append(np.abs(np.frombuffer(snapshot[-4 - 4 * configuration.critic_parameters : -4], "<i4")).max())
+    assert max(largest) == 2**30, "no weight of the critic came to its limit"
+
+
 @pytest.mark.parametrize("preset", ["edge", "actor-critic"])
 def test_a_recording_that_ends_in_mid_run_agrees(preset: str) -> None:
     edge = AgentConfiguration(3, (10, 6), 3, learning_rate_exponent=2)

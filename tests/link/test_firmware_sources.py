@@ -19,6 +19,7 @@ CONFIGURATIONS = [
     AgentConfiguration(4, (64,), 2),
     AgentConfiguration(64, (16, 8), 16, Formats(8, 10, 5, 0, 8), clip_exponent=None),
     AgentConfiguration(1, (1, 1, 1), 2, Formats(trace_frac_bits=8), immediate_reward=True),
+    AgentConfiguration(5, (7, 3), 4, Formats(trace_frac_bits=8), 1, 3, preset="actor-critic"),
 ]
 WARNINGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
 FREESTANDING = ["-std=c99", "-Os", "-ffreestanding", "-nostdlib", "-r"]

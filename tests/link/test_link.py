@@ -15,6 +15,7 @@ from fake_lines import FaultyPort, answering, closing, silent, tcp_server
 
 from nrl_edge.agent import EPISODE_ENDED, Agent, EntropySettings
 from nrl_edge.errors import ConfigurationError, DeviceError, RunError
+from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
 from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_host.device import LinkAgent
@@ -64,12 +65,16 @@ def run_episodes(agents: list[Agent], episodes: int, seed: int = 0) -> None:
         CONFIGURATION,
         AgentConfiguration(64, (5, 3), 16, Formats(8, 10, 5, 0, 8), clip_exponent=None),
         AgentConfiguration(1, (3,), 2, Formats(trace_frac_bits=8), immediate_reward=True),
+        AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=8), 1, 3, preset="actor-critic"),
+        AgentConfiguration(
+            30, (5, 3), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic", critic_features="squares"
+        ),
     ],
-    ids=["delayed", "tiny", "immediate"],
+    ids=["delayed", "tiny", "immediate", "online", "online tiny"],
 )
 def test_firmware_and_reference_learn_the_same(configuration: AgentConfiguration, transport: Any) -> None:
     entropy = EntropySettings(seed=99)
-    reference = ReferenceAgent(configuration, entropy)
+    reference = reference_agent(configuration, entropy)
     with DesktopTarget(configuration, transport=transport) as target, Link(target.url) as link:
         agent = LinkAgent(link, configuration, entropy)
         assert agent.weights_crc32() == reference.weights_crc32()
@@ -265,6 +270,10 @@ def test_refusals_carry_the_name_of_the_error(link: Link) -> None:
         (replace(CONFIGURATION, learning_rate_exponent=7), r"\(K\): expected 7, found 6"),
         (replace(CONFIGURATION, clip_exponent=None), r"\(C\): expected off, found 1"),
         (replace(CONFIGURATION, immediate_reward=True), r"reward: expected immediate, found delayed"),
+        (
+            replace(CONFIGURATION, preset="actor-critic"),
+            r"preset: expected actor-critic with critic_features products, found edge",
+        ),
     ],
 )
 def test_another_agent_is_refused_with_what_differs(link: Link, changed: AgentConfiguration, says: str) -> None:
