@@ -54,11 +54,7 @@ def random_configuration(rng: np.random.Generator, largest_layer: int = 128) -> 
 
 
 def random_online_configuration(rng: np.random.Generator, largest_layer: int = 128) -> AgentConfiguration:
-    """As `random_configuration`, of preset actor-critic; a critic of products has at most 24 inputs, for speed."""
-    """As `random_configuration`, of preset actor-critic. A critic of products has at most 24 inputs, which saves time."""
-=======
     """As `random_configuration`, of preset actor-critic; with many inputs its critic has squares, for time's sake."""
->>>>>>> issue3-actor-c
     edge = random_configuration(rng, largest_layer)
     while edge.formats.observation_frac_bits < MIN_CRITIC_OBSERVATION_FRAC_BITS:
         edge = random_configuration(rng, largest_layer)
