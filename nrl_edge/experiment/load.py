@@ -49,6 +49,7 @@ MAX_SCALE_EXPONENT = 30
 MAX_LEARNING_RATE_EXPONENT = 20
 MAX_CLIP_EXPONENT = 8
 MAX_NOISY_PASSES = 64
+MAX_NOISE_DRAWS = 64
 
 _SECTIONS = {
     "task": TaskSection,
@@ -224,6 +225,7 @@ def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -
     paper, rmhl, nrl = (rule, preset) == ("nrl", "paper"), rule == "rmhl", rule == "nrl"
     for keys, fits, where in (
         (("exact_output", "layer_factors"), nrl, "rule nrl"),
+        (("noise_draws",), nrl and not paper, "rule nrl and presets edge and actor-critic"),
         (("noisy_passes",), paper, "rule nrl and preset paper"),
         (("noise",), paper or rmhl, "rule rmhl, and rule nrl with preset paper"),
         (("noise_estimate", "activity_rate"), rmhl, "rule rmhl"),
@@ -244,6 +246,7 @@ def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -
     return Float64Section(
         gamma_avg=rate("gamma_avg"),
         noise=table.choice("noise", NOISE_KINDS) if table.has("noise") else None,
+        noise_draws=table.integer("noise_draws", 1, MAX_NOISE_DRAWS) if table.has("noise_draws") else None,
         noisy_passes=table.integer("noisy_passes", 0, MAX_NOISY_PASSES) if table.has("noisy_passes") else None,
         noise_estimate=table.choice("noise_estimate", NOISE_ESTIMATES) if table.has("noise_estimate") else None,
         activity_rate=rate("activity_rate"),

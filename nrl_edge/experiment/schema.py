@@ -58,6 +58,7 @@ class Float64Section:
 
     gamma_avg: float | None = None
     noise: NoiseKind | None = None
+    noise_draws: int | None = None
     noisy_passes: int | None = None
     noise_estimate: NoiseEstimate | None = None
     activity_rate: float | None = None
