@@ -254,8 +254,8 @@ class NrlEdge(Rule):
     d is the limit sigma -> 0 of the difference pass in units of sigma, a Jacobian-vector product: dx_1 = f'(a_1) s_1,
     dx_l = f'(a_l) (W_l dx_(l-1) + s_l), dl = W_o dx_L, d = dl[a] - sum_k pi_k dl[k]. It needs no sigma, log or exp.
 
-    With `noise_draws` = n > 1 a step has n vectors of signs and n differences d; the mean of d * s_l over them takes the
-    place of d * s_l.
+    With `noise_draws` = n > 1 a step has n vectors of signs and n differences d; the mean of d * s_l over them takes
+    the place of d * s_l.
 
     For ablations the third change can be undone, whole or by halves: without `exact_output` dl gets the signs of the
     output units and the output's trace is outer(d s_o, x_L); with `layer_factors` a noisy layer learns n_l / N times
