@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nrl_edge.agent import ENTROPY_MODES
 from nrl_edge.boards import load_boards
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment.schema import (
     ARITHMETIC_KINDS,
+    AUTOMATIC,
     ArithmeticSection,
     BoardSection,
     EntropySection,
@@ -149,10 +150,10 @@ def _task(table: Table) -> TaskSection:
     return task
 
 
-def _observation_scale(table: Table) -> float | tuple[float, ...]:
+def _observation_scale(table: Table) -> float | tuple[float, ...] | Literal["auto"]:
     key = "observation_scale"
-    if not table.has(key):
-        return 1.0
+    if not table.has(key) or table.value(key) == AUTOMATIC:
+        return AUTOMATIC
     value = table.value(key)
     factors = value if isinstance(value, list) else [value]
     exponents = [None if isinstance(factor, str) else power_of_two_exponent(factor) for factor in factors]
@@ -160,7 +161,7 @@ def _observation_scale(table: Table) -> float | tuple[float, ...]:
         table.fail(
             key,
             "factors that are powers of two (0.5, 1, 2, 4, 8, ...) from 2^-30 to 2^30 are needed, one for all "
-            "inputs or an array such as [1, 1, 8, 1] with one an input",
+            'inputs or an array such as [1, 1, 8, 1] with one an input, or "auto"',
         )
     scale = tuple(float(factor) for factor in factors)
     return scale if isinstance(value, list) else scale[0]
