@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_edge.errors import RunError
 from nrl_edge.fixedpoint.configuration import DIFFERENCE_FRAC_BITS
 from nrl_edge.learning.network import apply_layer, forward, layer_sizes, leaky_relu_slope, output_error, softmax
 from nrl_edge.learning.nrl import NrlEdge, reward_prediction_error
@@ -275,7 +276,8 @@ class Probe:
 def probe_task(task: TaskSettings, agents: int = AGENTS, steps: int = PROBE_STEPS) -> Probe:
     """Run random policies on a task; always the same ones. Half of them keep an action for ten steps on average.
 
-    Raises ConfigurationError where the task cannot be made, RunError where an observation is NaN or infinite.
+    An environment that fails after its first episode has been seen as far as it came: the run that follows will meet
+    the fault and report it. Raises ConfigurationError where the task cannot be made, RunError where it fails at once.
     """
     batch = make_batched_task(replace(task, observation_scale=0), agents)
     try:
@@ -292,12 +294,17 @@ def probe_task(task: TaskSettings, agents: int = AGENTS, steps: int = PROBE_STEP
             action = np.where(
                 generator.random(agents) < changes, generator.integers(batch.actions, size=agents), action
             )
-            observation, _, terminated, truncated = batch.step(action)
-            ended = np.flatnonzero(terminated | truncated)
-            if ended.size:
-                for agent in ended.tolist():
-                    episodes[agent] += 1
-                observation[ended] = batch.reset(ended, [_seed(agent, episodes[agent]) for agent in ended.tolist()])
+            try:
+                observation, _, terminated, truncated = batch.step(action)
+                ended = np.flatnonzero(terminated | truncated)
+                if ended.size:
+                    for agent in ended.tolist():
+                        episodes[agent] += 1
+                    observation[ended] = batch.reset(ended, [_seed(agent, episodes[agent]) for agent in ended.tolist()])
+            except RunError:
+                if not any(episodes):
+                    raise
+                break
         return Probe(batch.inputs, batch.actions, maxima, np.array(kept))
     finally:
         batch.close()
@@ -320,8 +327,9 @@ def simulate_ranges(
     """Simulate the float64 `edge` rule with these settings on a task, and measure.
 
     One agent a seed (the analysis's own where None) takes at least `steps` steps and finishes at least `episodes`
-    episodes. With observations (N, inputs), scaled, in `decisive`, the second half of the agents starts decisive.
-    Raises ConfigurationError and RunError as training does.
+    episodes. If the environment fails after its first episode, what was seen until then is returned: the run that
+    follows will meet the fault and report it. With observations (N, inputs), scaled, in `decisive`, the second half of
+    the agents starts decisive. Raises ConfigurationError and RunError as training does, but for such faults.
     """
     seeds = [ANALYSIS_SEED + agent for agent in range(AGENTS)] if seeds is None else list(seeds)
     settings = replace(learning, rule="nrl", preset="edge", freeze_hidden=False, zero_output=None, noise="sign")
@@ -363,7 +371,12 @@ def _run(
         rule.late = 2 * step > steps
         ranges.input_maxima = np.maximum(ranges.input_maxima, np.abs(observation).max(axis=0))
         action = rule.act(observation, *streams.next())
-        observation, reward, terminated, truncated = batch.step(action)
+        try:
+            observation, reward, terminated, truncated = batch.step(action)
+        except RunError:
+            if not episode.any():
+                raise
+            break
         observation = observation * scale
         ranges.reward.add(reward)
         episode_return += reward
@@ -385,7 +398,10 @@ def _run(
             episode[ended] += 1
             length[ended], episode_return[ended] = 0, 0.0
             again = [episode_seed(seeds[agent], int(episode[agent])) for agent in ended.tolist()]
-            observation[ended] = batch.reset(ended, again) * scale
+            try:
+                observation[ended] = batch.reset(ended, again) * scale
+            except RunError:
+                break
         rule.finish_step()
     ranges.longest_episode = max(ranges.longest_episode, int(length.max()))
     ranges.episode_return.add(episode_return[length > 0])
