@@ -37,10 +37,10 @@ static inline void nrl_cpu_enable_interrupt(uint32_t interrupt)
 /* Of the port: any of the chip's interrupts. */
 void nrl_port_interrupt(void);
 
-/* Start a tick of 1 ms from a core of `hz` cycles a second. Not every chip has this timer: an nRF51 has none. */
+/* Start a clock of milliseconds from a core of `hz` cycles a second. Not every chip has this timer: an nRF51 has none. */
 void nrl_systick_start(uint32_t hz);
 
-/* Ticks since then. */
+/* Milliseconds since then, modulo 2^32. */
 uint32_t nrl_systick_milliseconds(void);
 
 #endif
