@@ -133,7 +133,12 @@ class QemuTarget:
                 *self._command,
                 *("-display", "none", "-nodefaults", "-monitor", "none"),
                 *("-kernel", str(program)),
-                *("-chardev", f"socket,id=link,fd={listener.fileno()},server=on,wait=off,nodelay=on", "-serial", "chardev:link"),
+                *(
+                    "-chardev",
+                    f"socket,id=link,fd={listener.fileno()},server=on,wait=off,nodelay=on",
+                    "-serial",
+                    "chardev:link",
+                ),
                 *("-qmp", "stdio"),
                 # QEMU's own seed has 32 bits of effect at most; it takes no more than 64.
                 *("-seed", str(self._seed)),
