@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_FLAGS ?= -n auto
-# Debian packages that tests use: compilers for the generated C, a browser for the report.
-TEST_PACKAGES := gcc libc6-dev clang chromium
+# Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for the report.
+TEST_PACKAGES := gcc libc6-dev clang chromium \
+    gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
 
 .PHONY: help demo test check fast-test bench clean
 .DEFAULT_GOAL := help

@@ -3,29 +3,88 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.resources import boards_folder
-from nrl_edge.strict_toml import Table, did_you_mean, parse_toml, read_text, show
+from nrl_edge.strict_toml import INT64_MAX, INT64_MIN, Table, did_you_mean, parse_toml, read_text, show
 
 Evidence = Literal["compiled", "emulated"]
 EVIDENCE: tuple[Evidence, ...] = ("compiled", "emulated")
 """What has really been run for a board, never more: its firmware was compiled, or has also run in an emulator."""
 
+ToolchainName = Literal["arm-none-eabi", "avr", "riscv64-unknown-elf"]
+TOOLCHAINS: tuple[ToolchainName, ...] = ("arm-none-eabi", "avr", "riscv64-unknown-elf")
+"""Prefixes of the cross compilers that boards are built with."""
+
+_ISA_TOOLCHAINS: dict[str, ToolchainName | None] = {
+    "armv6-m": "arm-none-eabi",
+    "armv7-m": "arm-none-eabi",
+    "armv7e-m": "arm-none-eabi",
+    "armv8-m.main": "arm-none-eabi",
+    "armv8.1-m.main": "arm-none-eabi",
+    "avr": "avr",
+    "rv32imc": "riscv64-unknown-elf",
+    "native": None,
+}
+ISAS = tuple(_ISA_TOOLCHAINS)
+"""Instruction sets that there is a compiler for."""
+
 _ID = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+_PORT_FAMILY = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+_PORT_KEY = re.compile(r"[a-z][a-z0-9_]*")
+_USB_ID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 _MAX_MEMORY_BYTES = 1 << 32
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory of a microcontroller, in bytes."""
+    """Memory of a microcontroller that its firmware may use."""
 
     flash_bytes: int
     ram_bytes: int
+    flash_origin: int = 0
+    """Address of the first byte that a program may have: behind a boot loader where the board keeps one."""
+    ram_origin: int = 0
+    """Address of the first byte of RAM."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of the core."""
+
+    hz: int
+    """After start-up, cycles a second."""
+
+
+@dataclass(frozen=True)
+class Uart:
+    """The serial line to the host."""
+
+    baud: int
+    """Bits a second."""
+    description: str
+    """Which peripheral and pins, and what is between them and the host."""
+    usb_ids: tuple[str, ...] = ()
+    """USB ids that the board, or the adapter on it, shows the host: "vvvv:pppp", lower-case hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Nonvolatile:
+    """Memory that keeps its content without power, for weights."""
+
+    kind: str
+    """What it is: "flash", "EEPROM"."""
+    page_bytes: int
+    """Bytes that are erased at once; 1 where single bytes are written."""
+    endurance_cycles: int
+    """Times that a page may be erased and written, as the vendor states it."""
+    reference: str
+    """Where that is stated."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +92,24 @@ class EntropySource:
     """What a board's `raw` entropy mode reads."""
 
     description: str
-    """The generator in words: block, conditioning, known traps."""
+    """The generator in words: conditioning, known traps."""
     bits_per_second: int | None = None
     """Rate of the generator as its vendor or driver states it; None where it is not limited or not known."""
     reference: str | None = None
     """Where description and rate are stated."""
+    block: str | None = None
+    """The vendor's name of the block and its address; None where it is no block of a chip."""
+
+
+@dataclass(frozen=True)
+class PlatformIO:
+    """What PlatformIO calls the board."""
+
+    platform: str
+    board: str
+    upload_protocol: str | None = None
+    framework: str | None = None
+    """None: the firmware stands on registers alone."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +124,71 @@ class Board:
     """Folder of its port below `firmware_templates/port/`."""
     mcu: str
     core: str
+    """The core's name, such as "Cortex-M0", "AVR", "RV32IMC"."""
     isa: str
+    """One of ISAS."""
     flags: tuple[str, ...]
-    """Compiler flags of its builds."""
+    """Compiler flags of its builds, for compiling and for linking."""
     evidence: Evidence
-    memory: Memory | None
+    memory: Memory | None = None
     """None for a process, which has as much as it wants."""
-    entropy_source: EntropySource | None
+    entropy_source: EntropySource | None = None
     """None where a board has no hardware generator: `raw` entropy is then not to be had."""
-    emulator: str | None
-    """The program that runs its firmware without the board; None where there is none."""
+    emulator: str | None = None
+    """The program that runs its firmware without the board, with its machine; None where there is none."""
+    toolchain: ToolchainName | None = None
+    """Prefix of its cross compiler; None: the host's compiler."""
+    clock: Clock | None = None
+    uart: Uart | None = None
+    nonvolatile: Nonvolatile | None = None
+    platformio: PlatformIO | None = None
+    port: Mapping[str, int | str] = field(default_factory=dict)
+    """What only the templates of its port family read: register bases and the like."""
 
 
 def _keys(section: type[Any]) -> list[str]:
     return [field.name for field in fields(section)]
+
+
+def _memory(section: Table) -> Memory:
+    memory = Memory(
+        section.integer("flash_bytes", 1, _MAX_MEMORY_BYTES),
+        section.integer("ram_bytes", 1, _MAX_MEMORY_BYTES),
+        section.integer("flash_origin", 0, _MAX_MEMORY_BYTES - 1, 0),
+        section.integer("ram_origin", 0, _MAX_MEMORY_BYTES - 1, 0),
+    )
+    for name, origin, size in (
+        ("flash", memory.flash_origin, memory.flash_bytes),
+        ("ram", memory.ram_origin, memory.ram_bytes),
+    ):
+        if origin + size > _MAX_MEMORY_BYTES:
+            section.fail(f"{name}_bytes", f"{name}_origin + {name}_bytes has to stay within 32 bits of address")
+    return memory
+
+
+def _uart(section: Table) -> Uart:
+    uart = Uart(section.integer("baud", 300, 12_000_000), section.text("description"), section.strings("usb_ids"))
+    for usb_id in uart.usb_ids:
+        if not _USB_ID.fullmatch(usb_id):
+            section.fail("usb_ids", f'{show(usb_id)}: vendor and product as in "0d28:0204" are needed, in lower case')
+    return uart
+
+
+def _optional_text(section: Table, key: str) -> str | None:
+    return section.text(key) if section.has(key) else None
+
+
+def _port(table: Table) -> dict[str, int | str]:
+    values = table.value("port") if table.has("port") else {}
+    if not isinstance(values, dict):
+        table.fail("port", "[port] has to be a table (a section of its own)")
+    for key, value in values.items():
+        if not _PORT_KEY.fullmatch(key):
+            table.fail("port", f"key {show(key)}: lower-case letters, digits and underscores, a letter first")
+        known = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+        if not known or (isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX):
+            table.fail("port", f"{key} = {show(value)}: whole numbers and strings are allowed")
+    return dict(values)
 
 
 def parse_board(text: str, file: str) -> Board:
@@ -76,36 +199,74 @@ def parse_board(text: str, file: str) -> Board:
         table.fail(
             "id", f"lower-case letters, digits and single underscores, the same as the file's name {Path(file).stem!r}"
         )
-    memory = None
-    if table.has("memory"):
-        section = table.table("memory", _keys(Memory))
-        memory = Memory(
-            section.integer("flash_bytes", 1, _MAX_MEMORY_BYTES), section.integer("ram_bytes", 1, _MAX_MEMORY_BYTES)
-        )
-    entropy_source = None
-    if table.has("entropy_source"):
-        section = table.table("entropy_source", _keys(EntropySource))
-        entropy_source = EntropySource(
-            section.text("description"),
-            section.integer("bits_per_second", 1, 1 << 40) if section.has("bits_per_second") else None,
-            section.text("reference") if section.has("reference") else None,
-        )
+    port_family = table.text("port_family")
+    if not _PORT_FAMILY.fullmatch(port_family):
+        table.fail("port_family", "the name of a folder below firmware_templates/port is needed")
+
+    def section(key: str, kind: type[Any]) -> Table | None:
+        return table.table(key, _keys(kind)) if table.has(key) else None
+
+    memory, clock, uart = section("memory", Memory), section("clock", Clock), section("uart", Uart)
+    nonvolatile, source = section("nonvolatile", Nonvolatile), section("entropy_source", EntropySource)
+    platformio = section("platformio", PlatformIO)
     board = Board(
         id=board_id,
         name=table.text("name"),
-        port_family=table.text("port_family"),
+        port_family=port_family,
         mcu=table.text("mcu"),
         core=table.text("core"),
-        isa=table.text("isa"),
+        isa=table.choice("isa", ISAS),
         flags=table.strings("flags"),
         evidence=table.choice("evidence", EVIDENCE),
-        memory=memory,
-        entropy_source=entropy_source,
-        emulator=table.text("emulator") if table.has("emulator") else None,
+        memory=_memory(memory) if memory else None,
+        entropy_source=EntropySource(
+            source.text("description"),
+            source.integer("bits_per_second", 1, 1 << 40) if source.has("bits_per_second") else None,
+            _optional_text(source, "reference"),
+            _optional_text(source, "block"),
+        )
+        if source
+        else None,
+        emulator=_optional_text(table, "emulator"),
+        toolchain=table.choice("toolchain", TOOLCHAINS) if table.has("toolchain") else None,
+        clock=Clock(clock.integer("hz", 1, 10_000_000_000)) if clock else None,
+        uart=_uart(uart) if uart else None,
+        nonvolatile=Nonvolatile(
+            nonvolatile.text("kind"),
+            nonvolatile.integer("page_bytes", 1, _MAX_MEMORY_BYTES),
+            nonvolatile.integer("endurance_cycles", 1, 1 << 40),
+            nonvolatile.text("reference"),
+        )
+        if nonvolatile
+        else None,
+        platformio=PlatformIO(
+            platformio.text("platform"),
+            platformio.text("board"),
+            _optional_text(platformio, "upload_protocol"),
+            _optional_text(platformio, "framework"),
+        )
+        if platformio
+        else None,
+        port=_port(table),
     )
+    _check(board, table)
+    return board
+
+
+def _check(board: Board, table: Table) -> None:
+    """What one key cannot tell alone."""
     if board.evidence == "emulated" and board.emulator is None:
         table.fail("evidence", 'a board that was emulated names its emulator; add `emulator = ...` or say "compiled"')
-    return board
+    expected = _ISA_TOOLCHAINS[board.isa]
+    if board.toolchain != expected:
+        needed = f'code of isa "{board.isa}" comes from ' + (
+            f'toolchain = "{expected}"' if expected else "the host's compiler; leave toolchain out"
+        )
+        table.fail("toolchain", needed)
+    if board.toolchain is not None:
+        for key, value in (("memory", board.memory), ("clock", board.clock), ("uart", board.uart)):
+            if value is None:
+                table.fail(key, f"a microcontroller needs a [{key}] section")
 
 
 @cache

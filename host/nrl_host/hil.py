@@ -11,6 +11,7 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
 from nrl_host.device import LinkAgent
 from nrl_host.link import DEFAULT_BAUD, Link
+from nrl_host.targets import Target, make_target
 from nrl_host.targets.desktop import DesktopTarget, Transport
 
 
@@ -70,6 +71,7 @@ def run_hil(
 def simulate_firmware(
     experiment: Experiment,
     *,
+    board: str = "desktop",
     transport: Transport = "tcp",
     program: Path | None = None,
     run: Path | None = None,
@@ -78,13 +80,20 @@ def simulate_firmware(
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
 ) -> RunSummary:
-    """Generate, build and run the experiment's firmware as a process of this computer, and run the experiment with it.
+    """Generate, build and run the experiment's firmware on this computer, and run the experiment with it.
 
-    `program` is firmware that was built already. Raises MissingToolError where there is no C compiler.
+    `board` is the id of the board whose firmware it is: it runs in the board's emulator, that of "desktop" as a process
+    behind `transport`. `program` is firmware that was built already. Raises MissingToolError where the compiler or the
+    emulator is not installed, ConfigurationError for a board without an emulator.
     """
     configuration = resolve_agent(experiment)
     seed, mode = experiment.entropy.seed, experiment.entropy.mode
-    with DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program) as target:
+    place: Target
+    if board == "desktop":
+        place = DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program)
+    else:
+        place = make_target(board, configuration, mode, seed=seed, program=program)
+    with place as target:
         return run_hil(
             experiment,
             target.url,

@@ -6,22 +6,47 @@ import hashlib
 from pathlib import PurePosixPath
 
 from nrl_edge.agent import EntropyMode
+from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.messages import load_message_table, messages_variables
 from nrl_edge.codegen.render import render_folder, render_template
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.resources import templates_folder
 
-PORT_FAMILIES = {"desktop": "desktop"}
-"""Folder below `firmware_templates/port/` that holds the port of each board."""
+LINKER_SCRIPT_SUFFIX = ".ld"
+LINKER_SCRIPT = f"nrl_port{LINKER_SCRIPT_SUFFIX}"
+"""Path, in a project, of the linker script of a port that has one."""
 
 DEFAULT_DATA_BYTES = 240
 """Bytes of a snapshot that travel in one frame, where memory is no matter."""
 SMALLEST_DATA_BYTES, LARGEST_DATA_BYTES = 16, 240
+_RAM_SHARE_OF_DATA = 64
+"""A frame carries at most this part of a board's RAM, since two buffers have the size of the largest frame."""
 
 _BUILD_ID_BYTES = 8
 _BOOT_MODES: dict[EntropyMode, str] = {"seeded": "NRL_ENTROPY_SEEDED", "raw": "NRL_ENTROPY_RAW"}
 _PROJECT_TEMPLATE = "link/nrl_project.h.j2"
+
+
+def default_data_bytes(board: Board) -> int:
+    """Bytes of a snapshot that travel in one frame of a board: fewer where its RAM is small."""
+    if board.memory is None:
+        return DEFAULT_DATA_BYTES
+    return max(SMALLEST_DATA_BYTES, min(LARGEST_DATA_BYTES, board.memory.ram_bytes // _RAM_SHARE_OF_DATA))
+
+
+def port_folders(board: Board) -> tuple[str, ...]:
+    """Folders below the templates that make up a board's port, the more general first.
+
+    A file of a later folder replaces the one of the same name before it.
+    """
+    shared: tuple[str, ...] = ()
+    if board.toolchain == "arm-none-eabi":
+        shared = ("freestanding", "cortex_m")
+    elif board.toolchain == "riscv64-unknown-elf":
+        shared = ("freestanding", "riscv")
+    return tuple(f"port/{name}" for name in (*shared, board.port_family))
 
 
 def render_firmware(
@@ -29,33 +54,45 @@ def render_firmware(
     *,
     seed: int,
     entropy_mode: EntropyMode,
-    board: str = "desktop",
-    data_bytes: int = DEFAULT_DATA_BYTES,
+    board: Board | str = "desktop",
+    data_bytes: int | None = None,
 ) -> dict[str, str]:
-    """All sources of one firmware: {path: text}, headers in `include/`, the rest in `src/`.
+    """All sources of one firmware: {path: text}, headers in `include/`, a linker script at the top, the rest in `src/`.
 
-    `seed` and `entropy_mode` are what the agent starts with at power-on. `data_bytes` (16 to 240) sets how much of a
-    snapshot travels in one frame; the two frame buffers have at least that size. The same arguments always give the
-    same text. Raises ConfigurationError for an entropy mode that no firmware can start with and for a board without a
-    port.
+    `seed` and `entropy_mode` are what the agent starts with at power-on. `board` is a board or the id of one.
+    `data_bytes` (16 to 240) sets how much of a snapshot travels in one frame; the two frame buffers have at least that
+    size, and without it the board's RAM decides. The same arguments always give the same text. Raises
+    ConfigurationError for an entropy mode that no firmware, or not this board's, can start with, for an unknown board
+    and for one without a port.
     """
+    if isinstance(board, str):
+        board = find_board(board)
     if entropy_mode not in _BOOT_MODES:
         raise ConfigurationError(
             f"entropy mode {entropy_mode!r}: firmware starts with {' or '.join(_BOOT_MODES)} entropy; "
             "set one of them in the experiment"
         )
-    if board not in PORT_FAMILIES:
+    if entropy_mode == "raw" and board.entropy_source is None:
         raise ConfigurationError(
-            f"board {board!r} has no port; known are {', '.join(sorted(PORT_FAMILIES))} (`nrl-edge boards` lists them)"
+            f"board {board.id!r} has no hardware generator, which entropy mode 'raw' reads; "
+            'set mode = "seeded" in [entropy], or choose a board that has one (`nrl-edge boards` lists them)'
         )
+    folders = port_folders(board)
+    for folder in folders:
+        if not (templates_folder() / folder).is_dir():
+            raise ConfigurationError(
+                f"board {board.id!r} has no port: there is no folder {folder} in {templates_folder()}"
+            )
+    if data_bytes is None:
+        data_bytes = default_data_bytes(board)
     if not SMALLEST_DATA_BYTES <= data_bytes <= LARGEST_DATA_BYTES:
         raise ConfigurationError(
             f"data_bytes = {data_bytes}: allowed are {SMALLEST_DATA_BYTES} to {LARGEST_DATA_BYTES}"
         )
     longest_name = load_message_table().by_name["HELLO_REPLY"].field("board").byte_count(0)
-    if not board.isascii() or len(board) > longest_name:
+    if not board.id.isascii() or len(board.id) > longest_name:
         raise ConfigurationError(
-            f"board {board!r}: the name has to be ASCII and at most {longest_name} characters long"
+            f"board {board.id!r}: the id has to be ASCII and at most {longest_name} characters long"
         )
 
     files: dict[str, str] = {}
@@ -67,18 +104,26 @@ def render_firmware(
         "data_bytes": data_bytes,
         "build_id": (),
     }
+    port_variables = {"board": board, "memory": board.memory, "port": board.port}
     for part, contents in (
         ("core", render_core(configuration, seed)),
         ("link", render_folder("link", variables)),
-        ("port", render_folder(f"port/{PORT_FAMILIES[board]}", {})),
+        *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):
         for name, text in contents.items():
-            files[f"include/{name}" if name.endswith(".h") else f"src/{part}/{name}"] = text
+            files[_place(part, name)] = text
     files["src/main.c"] = render_template("project/main.c", {})
     # The build id covers everything that is compiled; in its own file it is still empty at this point.
     variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
     files["include/nrl_project.h"] = render_template(_PROJECT_TEMPLATE, variables)
     return dict(sorted(files.items()))
+
+
+def _place(part: str, name: str) -> str:
+    """Path of a rendered file inside the project."""
+    if name.endswith(".h"):
+        return f"include/{name}"
+    return name if name.endswith(LINKER_SCRIPT_SUFFIX) else f"src/{part}/{name}"
 
 
 def _build_id(files: dict[str, str]) -> bytes:

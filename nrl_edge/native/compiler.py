@@ -21,6 +21,9 @@ from pathlib import Path
 
 from nrl_edge.errors import MissingToolError, RunError
 
+SOURCE_SUFFIXES = (".c", ".S")
+"""Ends of the names of files that a compiler is given; the others are found by them."""
+
 _SHOWN_LINES = 12
 
 
@@ -121,11 +124,13 @@ def compile_c(
     defines: Mapping[str, str | int] | None = None,
     shared: bool = False,
     extra_flags: Sequence[str] = (),
+    libraries: Sequence[str] = (),
     compiler: CCompiler | None = None,
 ) -> Path:
     """Compile and link C sources into a program or, with `shared`, a shared library; returns `output`.
 
-    The flags are -std=c99 -O2, which later ones in `extra_flags` override. `output` appears complete or not at all,
+    The flags are -std=c99 -O2, which later ones in `extra_flags` override; `libraries` (such as "-lgcc") go behind the
+    sources. `output` appears complete or not at all,
     and warnings of a compilation that succeeds are not shown. Raises MissingToolError without a compiler and RunError,
     with the first lines of the compiler's messages, where it fails.
     """
@@ -139,6 +144,7 @@ def compile_c(
             *_arguments(compiler, shared, defines or {}, extra_flags),
             *(f"-I{include_folder}" for include_folder in include_folders),
             *(str(source) for source in sources),
+            *libraries,
             "-o",
             str(built),
         ]
@@ -188,20 +194,26 @@ def build_cached(
     defines: Mapping[str, str | int] | None = None,
     shared: bool = False,
     extra_flags: Sequence[str] = (),
+    libraries: Sequence[str] = (),
+    linker_script: str | None = None,
+    suffix: str | None = None,
     compiler: CCompiler | None = None,
 ) -> Path:
     """Build C files given as {name: content}, once: the result stays in the user's cache, under a hash of its inputs.
 
-    Every `.c` file is compiled; headers are found beside them. `name` is the start of the result's file name. Safe with
+    Every `.c` and `.S` file is compiled; headers are found beside them. `name` is the start of the result's file name,
+    `suffix` its end (by default that of this system), `linker_script` the name of the file that lays it out. Safe with
     many processes at once. Errors are those of `compile_c`.
     """
     compiler = compiler or find_c_compiler()
     digest = hashlib.sha256()
-    parts = [*compiler.command, compiler.version, *_arguments(compiler, shared, defines or {}, extra_flags)]
+    arguments = _arguments(compiler, shared, defines or {}, extra_flags)
+    parts = [*compiler.command, compiler.version, *arguments, *libraries, linker_script or ""]
     for part in (*parts, *(text for item in sorted(files.items()) for text in item)):
         encoded = part.encode("utf-8")
         digest.update(len(encoded).to_bytes(8, "little") + encoded)
-    suffix = shared_library_suffix() if shared else executable_suffix()
+    if suffix is None:
+        suffix = shared_library_suffix() if shared else executable_suffix()
     built = cache_folder() / f"{name}-{digest.hexdigest()[:32]}{suffix}"
     if built.is_file():
         return built
@@ -212,11 +224,12 @@ def build_cached(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode("utf-8"))
         return compile_c(
-            [folder / file_name for file_name in sorted(files) if file_name.endswith(".c")],
+            [folder / file_name for file_name in sorted(files) if file_name.endswith(SOURCE_SUFFIXES)],
             built,
             include_folders=[folder],
             defines=defines,
             shared=shared,
-            extra_flags=extra_flags,
+            extra_flags=[*extra_flags, *([f"-T{folder / linker_script}"] if linker_script else [])],
+            libraries=libraries,
             compiler=compiler,
         )

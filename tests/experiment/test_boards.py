@@ -18,10 +18,32 @@ isa = "armv8-m.main"
 flags = ["-mcpu=cortex-m33"]
 evidence = "emulated"
 emulator = "unicorn"
+toolchain = "arm-none-eabi"
 [memory]
+flash_origin = 0x10000000
 flash_bytes = 4194304
+ram_origin = 0x20000000
 ram_bytes = 532480
+[clock]
+hz = 12000000
+[uart]
+baud = 115200
+description = "UART0 on GP0 and GP1"
+usb_ids = ["2e8a:000c"]
+[nonvolatile]
+kind = "flash"
+page_bytes = 4096
+endurance_cycles = 100000
+reference = "W25Q32 data sheet"
+[platformio]
+platform = "raspberrypi"
+board = "rpipico2"
+upload_protocol = "cmsis-dap"
+[port]
+uart_base = 0x40070000
+clock_source = "xosc"
 [entropy_source]
+block = "TRNG 0x400F0000"
 description = "TRNG"
 bits_per_second = 96000
 reference = "embassy-rp trng.rs"
@@ -42,7 +64,15 @@ def test_a_full_board() -> None:
     board = parse_board(BOARD, "boards/pico_2.toml")
     assert board.memory is not None and board.entropy_source is not None
     assert (board.memory.ram_bytes, board.entropy_source.bits_per_second) == (532_480, 96_000)
+    assert (board.memory.flash_origin, board.memory.ram_origin) == (0x1000_0000, 0x2000_0000)
     assert board.flags == ("-mcpu=cortex-m33",)
+    assert board.toolchain == "arm-none-eabi"
+    assert board.clock is not None and board.clock.hz == 12_000_000
+    assert board.uart is not None and (board.uart.baud, board.uart.usb_ids) == (115_200, ("2e8a:000c",))
+    assert board.nonvolatile is not None and board.nonvolatile.endurance_cycles == 100_000
+    assert board.platformio is not None and board.platformio.framework is None
+    assert board.port == {"uart_base": 0x4007_0000, "clock_source": "xosc"}
+    assert board.entropy_source.block == "TRNG 0x400F0000"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +89,19 @@ def test_a_full_board() -> None:
         ("flash_bytes = 4194304", "flash_bytes = 0", ["memory.flash_bytes = 0", "whole number"]),
         ("ram_bytes = 532480", "", ["memory.ram_bytes is missing"]),
         ("[memory]", "[memories]", ["memories", "did you mean memory"]),
+        ('isa = "armv8-m.main"', 'isa = "armv8-m"', ["isa = ", "did you mean armv7-m", "rv32imc"]),
+        ('port_family = "rp2"', 'port_family = "../rp2"', ["port_family", "folder"]),
+        ('toolchain = "arm-none-eabi"', 'toolchain = "avr"', ["toolchain", "armv8-m.main", "arm-none-eabi"]),
+        ('toolchain = "arm-none-eabi"', "", ["toolchain is missing", "arm-none-eabi"]),
+        ("flash_origin = 0x10000000", "flash_origin = 0xFFFFFFFF", ["memory.flash_bytes", "32 bits"]),
+        ("hz = 12000000", 'hz = "12 MHz"', ["clock.hz", "whole number"]),
+        ('"2e8a:000c"', '"2E8A:C"', ["uart.usb_ids", "2E8A:C", "0d28:0204"]),
+        ("baud = 115200", "", ["uart.baud is missing"]),
+        ("endurance_cycles = 100000", "", ["nonvolatile.endurance_cycles is missing"]),
+        ('board = "rpipico2"', "", ["platformio.board is missing"]),
+        ("uart_base = 0x40070000", "uart_base = 4.5", ["port", "uart_base = 4.5", "whole numbers and strings"]),
+        ("uart_base = 0x40070000", "Base = 4", ["port", "Base", "lower-case"]),
+        ("[clock]\nhz = 12000000", "", ["clock is missing", "microcontroller"]),
         ("bits_per_second = 96000", "bits_per_second = 9.6", ["entropy_source.bits_per_second = 9.6"]),
     ],
 )

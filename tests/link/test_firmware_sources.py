@@ -128,7 +128,7 @@ def test_the_project_holds_core_link_port_and_main() -> None:
     [
         ({"entropy_mode": "replay"}, "replay"),
         ({"entropy_mode": "expanded"}, "expanded"),
-        ({"board": "toaster"}, "no port"),
+        ({"board": "toaster"}, "unknown board"),
         ({"data_bytes": 15}, "16 to 240"),
         ({"data_bytes": 241}, "16 to 240"),
     ],

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from nrl_edge.boards import load_boards
+from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment
 from nrl_edge.simulation import LocalTarget, OnEpisode, RunSummary, simulate
+from nrl_edge.strict_toml import did_you_mean
 from nrl_host.cli.options import (
     EpisodesOption,
     ExperimentArgument,
@@ -23,13 +26,7 @@ from nrl_host.cli.running import run_with_progress
 from nrl_host.hil import simulate_firmware
 from nrl_host.interrupt import GracefulStop
 
-
-class Target(StrEnum):
-    """Where the agent runs."""
-
-    REFERENCE = "reference"
-    NATIVE = "native"
-    DESKTOP = "desktop"
+_LOCAL: dict[str, LocalTarget] = {"reference": "reference", "native": "native"}
 
 
 class Transport(StrEnum):
@@ -47,9 +44,13 @@ def register(app: typer.Typer) -> None:
 def sim(
     experiment: ExperimentArgument,
     target: Annotated[
-        Target,
-        typer.Option(help="reference: NumPy; native: the C, in process; desktop: the firmware as a process."),
-    ] = Target.DESKTOP,
+        str,
+        typer.Option(
+            metavar="reference|native|BOARD",
+            help="reference: NumPy; native: the C, in process; desktop: the firmware as a process; the id of another"
+            " board: its firmware in an emulator (`nrl-edge boards` lists them).",
+        ),
+    ] = "desktop",
     seed: SeedOption = None,
     episodes: EpisodesOption = None,
     transport: Annotated[Transport, typer.Option(help="What the desktop firmware is behind.")] = Transport.TCP,
@@ -65,11 +66,15 @@ def sim(
     loaded = load_experiment(experiment).with_overrides(seed=seed, episodes=episodes)
 
     def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
-        if target is Target.DESKTOP:
-            return simulate_firmware(
-                loaded, transport=transport.value, run=run, resume=resume, stop=stop, on_episode=on_episode
-            )
-        local: LocalTarget = "reference" if target is Target.REFERENCE else "native"
-        return simulate(loaded, local, run=run, resume=resume, stop=stop, on_episode=on_episode)
+        if target in _LOCAL:
+            return simulate(loaded, _LOCAL[target], run=run, resume=resume, stop=stop, on_episode=on_episode)
+        return simulate_firmware(
+            loaded, board=target, transport=transport.value, run=run, resume=resume, stop=stop, on_episode=on_episode
+        )
 
-    run_with_progress(Output(as_json, quiet), loaded, go, target.value, run)
+    if target not in _LOCAL and target not in (ids := [board.id for board in load_boards()]):
+        raise ConfigurationError(
+            f"unknown target {target!r}{did_you_mean(target, [*_LOCAL, *ids])} "
+            f"Targets are {', '.join(_LOCAL)} and the boards of `nrl-edge boards`"
+        )
+    run_with_progress(Output(as_json, quiet), loaded, go, target, run)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
+
+from nrl_edge.agent import EntropyMode
+from nrl_edge.boards import find_board
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
 
 class Target(Protocol):
@@ -22,8 +29,57 @@ class Target(Protocol):
         """Stop the firmware. Stopping twice is fine."""
         ...
 
+    def restart(self) -> None:
+        """Switch the firmware off and on: a new session and a fresh agent. The url may change."""
+        ...
+
     def __enter__(self) -> Target: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+_EMULATORS = {
+    "qemu-system-arm": ("nrl_host.targets.qemu", "QemuTarget"),
+    "qemu-system-riscv32": ("nrl_host.targets.qemu", "QemuTarget"),
+    "simavr": ("nrl_host.targets.simavr", "SimavrTarget"),
+    "unicorn": ("nrl_host.targets.unicorn", "UnicornTarget"),
+}
+"""Module and class of each emulator, by the first word of a board's `emulator`.
+
+Each class is made with (configuration, board, entropy_mode, *, seed, folder, program). The module is imported only when
+it is needed: an emulator may be a Python package that is not installed.
+"""
+
+
+def make_target(
+    board_id: str,
+    configuration: AgentConfiguration,
+    entropy_mode: EntropyMode = "seeded",
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    program: Path | None = None,
+) -> Target:
+    """The place on this computer where the firmware of a board runs: a process, or the board's emulator.
+
+    `seed` and `entropy_mode` are what the firmware starts with at power-on; `folder` takes its sources and image;
+    `program` is an image that was built already. Raises ConfigurationError for a board without an emulator.
+    """
+    board = find_board(board_id)
+    if board.toolchain is None:
+        from nrl_host.targets.desktop import DesktopTarget
+
+        return DesktopTarget(configuration, entropy_mode, seed=seed, folder=folder, program=program)
+    emulator = board.emulator.split()[0] if board.emulator else None
+    if emulator not in _EMULATORS:
+        raise ConfigurationError(
+            f"board {board.id!r} has no emulator here: run its firmware on the board, with `nrl-edge hil --port PORT`; "
+            "`nrl-edge boards` tells which boards can be emulated"
+        )
+    module, name = _EMULATORS[emulator]
+    target: Target = getattr(importlib.import_module(module), name)(
+        configuration, board, entropy_mode, seed=seed, folder=folder, program=program
+    )
+    return target

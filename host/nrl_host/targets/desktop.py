@@ -6,16 +6,14 @@ import os
 import selectors
 import subprocess
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal
 
 from nrl_edge.agent import EntropyMode
-from nrl_edge.codegen.firmware import render_firmware
-from nrl_edge.codegen.render import write_files
 from nrl_edge.errors import DeviceError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_edge.native.compiler import build_cached, compile_c
+from nrl_host.toolchain import build_image
 
 Transport = Literal["tcp", "pty"]
 
@@ -39,18 +37,7 @@ def build_desktop_firmware(
     compiled only once. Raises MissingToolError where there is no C compiler.
     """
     flags = _SANITIZE_FLAGS if sanitize else ()
-    files = render_firmware(configuration, seed=seed, entropy_mode=entropy_mode)
-    if folder is None:
-        # File names are unique across the folders of a project, and the cache wants headers beside sources.
-        flat = {PurePosixPath(path).name: text for path, text in files.items()}
-        return build_cached(flat, "desktop-firmware", extra_flags=flags)
-    write_files(files, folder)
-    return compile_c(
-        [folder / path for path in files if path.endswith(".c")],
-        folder / "firmware",
-        include_folders=[folder / "include"],
-        extra_flags=flags,
-    )
+    return build_image(configuration, "desktop", seed=seed, entropy_mode=entropy_mode, folder=folder, extra_flags=flags)
 
 
 class DesktopTarget:
