@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,16 @@ def require_tool(name: str, install_hint: str) -> str:
     if path is not None:
         return path
     message = f"{name} is not installed: {install_hint}"
+    if os.environ.get("NRL_EDGE_REQUIRE_TOOLS") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def require_file(path: Path, install_hint: str) -> Path:
+    """A file of the system, such as a library's header, by the same policy."""
+    if path.exists():
+        return path
+    message = f"{path} is not installed: {install_hint}"
     if os.environ.get("NRL_EDGE_REQUIRE_TOOLS") == "1":
         pytest.fail(message)
     pytest.skip(message)

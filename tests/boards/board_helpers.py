@@ -1,8 +1,10 @@
-"""What the tests of all boards share: which tools they need, small experiments, and runs that must equal the reference."""
+"""What the tests of all boards share: their tools, small experiments, and runs that must equal the reference."""
 
 from __future__ import annotations
 
-from tools import require_tool
+from pathlib import Path
+
+from tools import require_file, require_tool
 
 from nrl_edge.boards import Board, find_board
 from nrl_edge.experiment import Experiment, entropy_settings, parse_experiment, resolve_agent
@@ -26,9 +28,11 @@ kind = "{kind}"
 """
 COMPILER_PACKAGES = {
     "arm-none-eabi": "gcc-arm-none-eabi binutils-arm-none-eabi",
+    "avr": "gcc-avr avr-libc",
     "riscv64-unknown-elf": "gcc-riscv64-unknown-elf",
 }
 EMULATOR_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
+SIMAVR_HEADER = Path("/usr/include/simavr/sim_avr.h")
 WARNINGS = (
     *("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes"),
     "-Werror",
@@ -42,6 +46,9 @@ def require_board(board_id: str) -> Board:
         require_tool(f"{board.toolchain}-gcc", f"apt-get install {COMPILER_PACKAGES[board.toolchain]}")
     if board.emulator is not None:
         program = board.emulator.split()[0]
+        if program == "simavr":
+            require_file(SIMAVR_HEADER, "apt-get install libsimavr-dev libelf-dev")
+            return board
         require_tool(program, f"apt-get install {EMULATOR_PACKAGES[program]}")
     return board
 

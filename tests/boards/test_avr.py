@@ -1,0 +1,79 @@
+"""AVR boards in libsimavr: 8 bits wide, an int of 16, and constants in another address space."""
+
+from __future__ import annotations
+
+import pytest
+from board_helpers import WARNINGS, cartpole, equals_the_reference, require_board, snapshots_travel
+
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment import resolve_agent
+from nrl_host.link import Link
+from nrl_host.targets import make_target
+from nrl_host.targets.simavr import SimavrTarget
+from nrl_host.toolchain import build_image, image_sizes
+
+STACK_RESERVE_BYTES = 400
+"""What is left to the stack: the deepest call chain, that of HELLO, takes less."""
+
+
+@pytest.mark.parametrize(("board", "hidden"), [("uno", 32), ("mega2560", 8)])
+def test_three_episodes_end_with_the_weights_of_the_reference(board: str, hidden: int) -> None:
+    equals_the_reference(board, cartpole(hidden=hidden))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("board", "hidden", "kind", "preset"),
+    [
+        ("uno", 32, "int16", "edge"),
+        ("uno", 32, "tiny", "edge"),
+        ("uno", 16, "int16", "actor-critic"),
+        ("mega2560", 64, "int16", "edge"),
+        ("mega2560", 64, "tiny", "actor-critic"),
+    ],
+)
+def test_twenty_episodes_end_with_the_weights_of_the_reference(board: str, hidden: int, kind: str, preset: str) -> None:
+    equals_the_reference(board, cartpole(episodes=20, hidden=hidden, kind=kind, preset=preset))
+
+
+def test_snapshots_travel_from_boot_to_boot() -> None:
+    snapshots_travel("mega2560")
+
+
+@pytest.mark.parametrize("kind", ["int16", "tiny"])
+@pytest.mark.parametrize("preset", ["edge", "actor-critic"])
+def test_the_sources_compile_without_a_warning_where_int_has_16_bits(kind: str, preset: str) -> None:
+    require_board("mega2560")
+    build_image(
+        resolve_agent(cartpole(kind=kind, preset=preset)),
+        "mega2560",
+        seed=0,
+        entropy_mode="seeded",
+        extra_flags=WARNINGS,
+    )
+
+
+def test_the_uno_holds_a_network_with_32_hidden_units_and_leaves_room_for_the_stack() -> None:
+    board = require_board("uno")
+    assert board.memory is not None
+    sizes = image_sizes(build_image(resolve_agent(cartpole(hidden=32)), board, seed=0, entropy_mode="seeded"))
+    assert sizes is not None
+    assert sizes.data_bytes + sizes.bss_bytes + STACK_RESERVE_BYTES <= board.memory.ram_bytes
+    assert sizes.text_bytes + sizes.data_bytes <= board.memory.flash_bytes
+
+
+def test_every_boot_has_a_session_of_its_own() -> None:
+    require_board("uno")
+    sessions = []
+    with make_target("uno", resolve_agent(cartpole())) as target:
+        for _ in range(3):
+            with Link(target.url) as link:
+                sessions.append(link.session)
+            target.restart()
+        assert isinstance(target, SimavrTarget) and target.cycles > 0
+    assert sessions == [1, 2, 3], "an erased EEPROM reads 65535, every boot counts on, and no session is 0"
+
+
+def test_a_chip_without_a_generator_has_no_raw_entropy() -> None:
+    with pytest.raises(ConfigurationError, match="no hardware generator"):
+        build_image(resolve_agent(cartpole()), "uno", seed=0, entropy_mode="raw")
