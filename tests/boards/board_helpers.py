@@ -1,4 +1,4 @@
-"""What the tests of all boards share: their tools, small experiments, and runs that must equal the reference."""
+"""What the tests of all boards share: the tools they need, small experiments, runs that must equal the reference."""
 
 from __future__ import annotations
 
@@ -98,4 +98,5 @@ def snapshots_travel(board_id: str) -> None:
             fresh.restore(snapshot)
             assert (fresh.weights_crc32(), fresh.snapshot()) == (weights, snapshot)
             counters = fresh.link_counters()
-    assert counters["host"]["retries"] == counters["device"]["bad_crc"] == 0
+    # A byte that found no room would show here.
+    assert counters["host"]["bad_crc"] == counters["device"]["bad_crc"] == 0

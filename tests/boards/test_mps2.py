@@ -69,7 +69,7 @@ def test_a_reset_begins_a_new_session_with_the_boot_weights() -> None:
             # QEMU's control protocol: a warm reset, in which RAM keeps what it holds.
             control, events = target.process.stdin, target.process.stdout
             assert control is not None and events is not None
-            control.write(b'{"execute": "qmp_capabilities"}\n{"execute": "system_reset"}\n')
+            control.write(b'{"execute": "system_reset"}\n')
             control.flush()
             while json.loads(events.readline()).get("event") != "RESET":
                 pass

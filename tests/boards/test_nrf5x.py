@@ -48,3 +48,14 @@ def test_raw_entropy_comes_from_the_emulated_generator() -> None:
     assert status.bytes_drawn > configuration.parameters
     assert summary.weights_crc32 != simulate(cartpole(episodes=3), "reference").weights_crc32
     assert again.weights_crc32 != status.weights_crc32
+
+
+def test_the_emulated_generator_repeats_for_a_seed() -> None:
+    experiment = raw(cartpole(episodes=2))
+    configuration = resolve_agent(experiment)
+    board = require_board("microbit")
+    weights = []
+    for seed in (5, 5, (1 << 64) - 1):
+        with QemuTarget(configuration, board, "raw", seed=seed) as target:
+            weights.append(run_on(target, experiment).weights_crc32)
+    assert weights[0] == weights[1] != weights[2]

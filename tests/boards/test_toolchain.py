@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 
 from nrl_edge.boards import load_boards
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, default_data_bytes, render_firmware
-from nrl_edge.errors import MissingToolError, RunError
+from nrl_edge.errors import DeviceError, MissingToolError, RunError
 from nrl_edge.experiment import resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.cli import main
@@ -57,8 +57,8 @@ def test_an_image_comes_from_the_cache_the_second_time(tmp_path: Path, monkeypat
 
 def test_an_agent_that_is_too_large_for_the_board_is_refused_by_the_linker(tmp_path: Path) -> None:
     require_board("microbit")
-    with pytest.raises(RunError, match="fewer hidden units|overflow"):
-        build_image(AgentConfiguration(4, (600,), 2), "microbit", seed=1, entropy_mode="seeded", folder=tmp_path)
+    with pytest.raises(RunError, match=r"fewer hidden units|overflowed"):
+        build_image(AgentConfiguration(4, (128, 64), 2), "microbit", seed=1, entropy_mode="seeded", folder=tmp_path)
 
 
 def test_the_linker_script_stands_at_the_top_and_start_up_is_shared() -> None:
@@ -110,8 +110,6 @@ def test_a_missing_emulator_is_named(
 
 
 def test_an_image_that_qemu_cannot_load_is_reported(tmp_path: Path) -> None:
-    from nrl_edge.errors import DeviceError
-
     board = require_board("microbit")
     with pytest.raises(DeviceError, match="did not start"):
         QemuTarget(CONFIGURATION, board, program=tmp_path / "nothing.elf").start()

@@ -38,14 +38,24 @@ def boards(
         "name": found.name,
         "mcu": found.mcu,
         "port_family": found.port_family,
+        "toolchain": found.toolchain,
         "flags": list(found.flags),
         "flash_bytes": memory.flash_bytes if memory else None,
         "ram_bytes": memory.ram_bytes if memory else None,
+        "clock_hz": found.clock.hz if found.clock else None,
+        "baud": found.uart.baud if found.uart else None,
+        "uart": found.uart.description if found.uart else None,
+        "usb_ids": list(found.uart.usb_ids) if found.uart else [],
+        "trng_bits_per_second": found.entropy_source.bits_per_second if found.entropy_source else None,
+        "trng_reference": found.entropy_source.reference if found.entropy_source else None,
+        "nonvolatile": found.nonvolatile.kind if found.nonvolatile else None,
+        "platformio": found.platformio.board if found.platformio else None,
     }
     output.line(details)
     table = Table("what", "value")
     for key, value in details.items():
-        text = " ".join(value) if isinstance(value, list) else "none" if value is None else str(value)
+        text = " ".join(value) if isinstance(value, list) else str(value)
+        text = text if value is not None and text else "none"
         table.add_row(key.replace("_", " "), text)
     output.table(table)
 
