@@ -11,7 +11,7 @@ from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.firmware import render_firmware
 from nrl_edge.codegen.render import render_template, write_files
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.experiment import Experiment
+from nrl_edge.experiment import Experiment, explicit_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
 MARKER = "nrl_project.json"
@@ -38,7 +38,7 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
     }
     files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
     files["README.md"] = render_template("project/README.md.j2", values)
-    files["experiment.toml"] = experiment.to_toml()
+    files["experiment.toml"] = explicit_experiment(experiment, configuration.formats).to_toml()
     manifest = {
         "generator": f"nrl-edge {__version__}",
         "agent": configuration.description,

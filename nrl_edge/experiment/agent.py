@@ -2,118 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import TypeVar
 
 import gymnasium
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
-from nrl_edge.experiment.schema import Experiment
+from nrl_edge.experiment.load import parse_experiment
+from nrl_edge.experiment.schema import AUTOMATIC, Experiment, Float64Section, FormatsSection, LearningSection
 from nrl_edge.fixedpoint.configuration import ONLINE_TRACE_FRAC_BITS, AgentConfiguration, Formats
+from nrl_edge.fixedpoint.range_analysis import FixedFormats, RangeReport, analyse_ranges, choose_task_scale
 from nrl_edge.learning.settings import LearningSettings
-from nrl_edge.tasks.seeding import episode_seed
-from nrl_edge.tasks.task import Task, TaskSettings, check_observations, make_task, scale_exponents
+from nrl_edge.tasks.task import Task, TaskSettings, make_task
 
-BOUND_LIMIT = 1e6
-"""Bounds of an observation space at or beyond this say "anything", not how large a value becomes."""
-MAX_OBSERVATION_FRAC_BITS = 10
+Result = TypeVar("Result")
+
+DEFAULT_OBSERVATION_FRAC_BITS = 10
 NARROW_FAN_IN = 64
-PROBE_STEPS = 2000
-"""Steps after which a probing episode is left, as an environment without a time limit may never end."""
-
-
-@dataclass(frozen=True)
-class TaskProbe:
-    """What a task looks like to an agent. Magnitudes are of scaled observations."""
-
-    inputs: int
-    actions: int
-    low: NDArray[np.float64]
-    """Lower bounds of the observation space, scaled, (inputs,)."""
-    high: NDArray[np.float64]
-    """Upper bounds, scaled, (inputs,)."""
-    sampled_max: NDArray[np.float64]
-    """Largest magnitude of each input that a random policy saw, scaled, (inputs,)."""
-
-    @property
-    def observation_frac_bits(self) -> int:
-        """What `choose_observation_frac_bits` makes of it."""
-        return choose_observation_frac_bits(self.low, self.high, self.sampled_max)
-
-
-def choose_observation_frac_bits(low: ArrayLike, high: ArrayLike, sampled_max: ArrayLike) -> int:
-    """Fraction bits of observations (Fx): as many as leave room for twice the largest magnitude, at most 10.
-
-    All arguments are scaled, (inputs,): bounds of the observation space, and the largest magnitudes seen. An input
-    counts with its bounds where both are below 1e6, and with what was seen where that is larger. With m the largest of
-    all, the result is the largest Fx <= 10 for which 2 m <= 2^(15 - Fx). Raises ConfigurationError where observations
-    are too large for any.
-    """
-    bounds = np.maximum(np.abs(np.asarray(low, np.float64)), np.abs(np.asarray(high, np.float64)))
-    seen = np.abs(np.asarray(sampled_max, np.float64))
-    magnitude = float(np.max(np.where(bounds < BOUND_LIMIT, np.maximum(bounds, seen), seen)))
-    for frac_bits in range(MAX_OBSERVATION_FRAC_BITS, -1, -1):
-        if 2.0 * magnitude <= 2.0 ** (15 - frac_bits):
-            return frac_bits
-    raise ConfigurationError(
-        f"scaled observations are as large as {magnitude:g}, and 16 bits hold twice that only up to 16384; "
-        "set task.observation_scale to a smaller power of two such as 2^-8 = 0.00390625"
-    )
-
-
-def probe_task(
-    make_environment: Callable[[], gymnasium.Env[Any, Any]],
-    exponents: int | Sequence[int] = 0,
-    *,
-    episodes: int = 5,
-    seed: int = 42,
-) -> TaskProbe:
-    """Run a random policy for some episodes and report shapes, bounds and magnitudes; always the same for one seed.
-
-    `exponents` of two scale the inputs, one each or one for all. Raises ConfigurationError for spaces other than Box
-    observations and Discrete actions, RunError where an observation is NaN or infinite.
-    """
-    environment = make_environment()
-    try:
-        return _probe(environment, exponents, episodes, seed)
-    finally:
-        environment.close()
-
-
-def _probe(
-    environment: gymnasium.Env[Any, Any], exponents: int | Sequence[int], episodes: int = 5, seed: int = 42
-) -> TaskProbe:
-    observations, actions = environment.observation_space, environment.action_space
-    if not isinstance(observations, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Discrete):
-        raise ConfigurationError(
-            f"a task needs Box observations and Discrete actions; this one has {observations} and {actions}"
-        )
-    inputs = math.prod(observations.shape)
-    scale = np.ldexp(1.0, np.array(scale_exponents(exponents, inputs), dtype=np.int64))
-    largest = np.zeros(inputs)
-    generator = np.random.default_rng(seed)
-    for episode in range(episodes):
-        observation, _ = environment.reset(seed=episode_seed(seed, episode))
-        for step in range(PROBE_STEPS):
-            if np.shape(observation) != observations.shape:
-                raise RunError(
-                    f"an observation of shape {np.shape(observation)} in probing episode {episode}, step {step}, but "
-                    f"the environment's observation_space has shape {observations.shape}; one of the two is wrong"
-                )
-            flat = np.asarray(observation, np.float64).reshape(-1)
-            check_observations(flat, "the task", f"in probing episode {episode}, step {step}")
-            largest = np.maximum(largest, np.abs(flat * scale))
-            action = int(actions.start + generator.integers(actions.n))
-            observation, _, terminated, truncated, _ = environment.step(action)
-            if terminated or truncated:
-                break
-    low, high = (np.asarray(bound, np.float64).reshape(-1) * scale for bound in (observations.low, observations.high))
-    return TaskProbe(inputs, int(actions.n), low, high, largest)
 
 
 def agent_configuration(
@@ -121,8 +29,9 @@ def agent_configuration(
 ) -> AgentConfiguration:
     """The fixed-point agent of an experiment on a task with so many inputs and actions.
 
-    `observation_frac_bits` is what the task asks for where the file says "auto" (10 where None). Raises
-    ConfigurationError for float64 experiments and for agents that fixed point cannot hold.
+    Formats that the file leaves out are the proven ones, with `observation_frac_bits` (10 where None) for observations;
+    `resolve_agent` chooses them by the task. Raises ConfigurationError for float64 experiments and for agents that
+    fixed point cannot hold.
     """
     name, learning, chosen = experiment.name, experiment.learning, experiment.arithmetic.formats
     kind = experiment.arithmetic.kind
@@ -152,7 +61,9 @@ def agent_configuration(
     try:
         formats = Formats(
             parameter_bits=16 if kind == "int16" else 8,
-            observation_frac_bits=pick(chosen.observation_frac_bits, observation_frac_bits, MAX_OBSERVATION_FRAC_BITS),
+            observation_frac_bits=pick(
+                chosen.observation_frac_bits, observation_frac_bits, DEFAULT_OBSERVATION_FRAC_BITS
+            ),
             weight_frac_bits=pick(chosen.weight_frac_bits, weight),
             trace_frac_bits=pick(chosen.trace_frac_bits, trace),
             reward_frac_bits=pick(chosen.reward_frac_bits, 8),
@@ -176,31 +87,119 @@ def agent_configuration(
 
 
 def resolve_agent(experiment: Experiment) -> AgentConfiguration:
-    """The fixed-point agent of an experiment, its task made and probed where formats are automatic.
+    """The fixed-point agent of an experiment, by an analysis of its task where formats are automatic.
 
     The same experiment gives the same agent, whatever its seed. Raises ConfigurationError.
     """
     task = make_experiment_task(experiment)
+    task.close()
+    given = FixedFormats(**asdict(experiment.arithmetic.formats))
+    if None in given and experiment.arithmetic.kind != "float64":
+        agent_configuration(experiment, task.inputs, task.actions)  # refuses what no formats would help
+        formats = experiment_ranges(experiment).formats
+        if experiment.learning.preset == "actor-critic":
+            # The analysis simulates the episodic rule: what it finds of observations holds, of traces and updates not.
+            return agent_configuration(experiment, task.inputs, task.actions, formats.observation_frac_bits)
+        experiment = explicit_experiment(experiment, formats)
+    return agent_configuration(experiment, task.inputs, task.actions)
+
+
+def experiment_ranges(experiment: Experiment) -> RangeReport:
+    """The range analysis of a fixed-point experiment: its formats and scales, what they hold, and why they were chosen.
+
+    Formats and scales that the file gives stay. Raises ConfigurationError where no format would do.
+    """
+    return _analysed(*_cache_key(experiment))
+
+
+def explicit_experiment(experiment: Experiment, formats: Formats | None) -> Experiment:
+    """The experiment with nothing left to choose: the scale of its task, and formats where it is a fixed-point one."""
+    exponents = experiment_scale_exponents(experiment)
+    factors = tuple(2.0**exponent for exponent in exponents) if isinstance(exponents, tuple) else 2.0**exponents
+    changed = replace(experiment, task=replace(experiment.task, observation_scale=factors))
+    if formats is None:
+        return changed
+    chosen = FormatsSection(
+        observation_frac_bits=formats.observation_frac_bits,
+        weight_frac_bits=formats.weight_frac_bits,
+        trace_frac_bits=formats.trace_frac_bits,
+        reward_frac_bits=formats.reward_frac_bits,
+    )
+    return replace(changed, arithmetic=replace(experiment.arithmetic, formats=chosen))
+
+
+def experiment_scale_exponents(experiment: Experiment) -> int | tuple[int, ...]:
+    """Exponents of two that observations are scaled by: the file's, or what the task asks for where it says "auto".
+
+    Preset `paper` takes observations as they are. Raises ConfigurationError where the task cannot be made.
+    """
+    if experiment.task.observation_scale != AUTOMATIC:
+        return experiment.task.scale_exponents
+    if experiment.learning.preset == "paper":
+        return 0
+    exponents = _probed(*_cache_key(experiment))
+    return exponents if any(exponents) else 0
+
+
+def _cache_key(experiment: Experiment) -> tuple[str, str, str]:
+    """Everything that an analysis depends on as text, the environment's class, and the file's name for messages."""
+    learning = replace(
+        experiment.learning,
+        rule="nrl",
+        preset="edge",
+        sigma=None,
+        episodes=1,
+        critic_features=None,
+        float64=Float64Section(),
+    )
+    if experiment.learning.preset != "edge":
+        learning = replace(learning, learning_rate=LearningSection.learning_rate, clip=LearningSection.clip)
+    same = Experiment(experiment.task, experiment.network, learning, experiment.arithmetic)
+    specification = gymnasium.registry.get(experiment.task.id.rpartition(":")[2])
+    environment = "" if specification is None else f"{specification.entry_point!r} {specification.max_episode_steps}"
+    return replace(same, task=replace(same.task, seed=None, threshold=None)).to_toml(), environment, experiment.name
+
+
+@lru_cache(maxsize=64)
+def _probed(text: str, environment: str, name: str) -> tuple[int, ...]:
+    task = parse_experiment(text).task
+    return _named(name, lambda: choose_task_scale(TaskSettings(task.id, dict(task.kwargs))))
+
+
+@lru_cache(maxsize=64)
+def _analysed(text: str, environment: str, name: str) -> RangeReport:
+    experiment = parse_experiment(text)
+    return _named(
+        name,
+        lambda: analyse_ranges(
+            task_settings(experiment),
+            experiment.network.hidden,
+            learning_settings(experiment),
+            parameter_bits=16 if experiment.arithmetic.kind == "int16" else 8,
+            fixed=FixedFormats(**asdict(experiment.arithmetic.formats)),
+        ),
+    )
+
+
+def _named(name: str, work: Callable[[], Result]) -> Result:
+    """What some work comes to; the experiment's name is put before its errors."""
     try:
-        frac_bits = None
-        if experiment.arithmetic.formats.observation_frac_bits is None:
-            frac_bits = _probe(task.environment, task.scale_exponents).observation_frac_bits
-        return agent_configuration(experiment, task.inputs, task.actions, frac_bits)
-    finally:
-        task.close()
+        return work()
+    except (ConfigurationError, RunError) as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def task_settings(experiment: Experiment) -> TaskSettings:
     """The experiment's task as the trainer takes it."""
     task = experiment.task
-    return TaskSettings(task.id, dict(task.kwargs), task.scale_exponents, task.threshold)
+    return TaskSettings(task.id, dict(task.kwargs), experiment_scale_exponents(experiment), task.threshold)
 
 
 def make_experiment_task(experiment: Experiment) -> Task:
     """The experiment's task. Raises ConfigurationError, naming the file, where it cannot be made."""
-    task = experiment.task
+    task, exponents = experiment.task, experiment_scale_exponents(experiment)
     try:
-        return make_task(task.id, task.kwargs, task.scale_exponents)
+        return make_task(task.id, task.kwargs, exponents)
     except ConfigurationError as error:
         raise ConfigurationError(f"{experiment.name}: {error}") from error
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nrl_edge.agent import ENTROPY_MODES
 from nrl_edge.boards import load_boards
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment.schema import (
     ARITHMETIC_KINDS,
+    AUTOMATIC,
     ArithmeticSection,
     BoardSection,
     EntropySection,
@@ -49,6 +50,7 @@ MAX_SCALE_EXPONENT = 30
 MAX_LEARNING_RATE_EXPONENT = 20
 MAX_CLIP_EXPONENT = 8
 MAX_NOISY_PASSES = 64
+MAX_NOISE_DRAWS = 64
 
 _SECTIONS = {
     "task": TaskSection,
@@ -148,10 +150,10 @@ def _task(table: Table) -> TaskSection:
     return task
 
 
-def _observation_scale(table: Table) -> float | tuple[float, ...]:
+def _observation_scale(table: Table) -> float | tuple[float, ...] | Literal["auto"]:
     key = "observation_scale"
-    if not table.has(key):
-        return 1.0
+    if not table.has(key) or table.value(key) == AUTOMATIC:
+        return AUTOMATIC
     value = table.value(key)
     factors = value if isinstance(value, list) else [value]
     exponents = [None if isinstance(factor, str) else power_of_two_exponent(factor) for factor in factors]
@@ -159,7 +161,7 @@ def _observation_scale(table: Table) -> float | tuple[float, ...]:
         table.fail(
             key,
             "factors that are powers of two (0.5, 1, 2, 4, 8, ...) from 2^-30 to 2^30 are needed, one for all "
-            "inputs or an array such as [1, 1, 8, 1] with one an input",
+            'inputs or an array such as [1, 1, 8, 1] with one an input, or "auto"',
         )
     scale = tuple(float(factor) for factor in factors)
     return scale if isinstance(value, list) else scale[0]
@@ -224,6 +226,7 @@ def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -
     paper, rmhl, nrl = (rule, preset) == ("nrl", "paper"), rule == "rmhl", rule == "nrl"
     for keys, fits, where in (
         (("exact_output", "layer_factors"), nrl, "rule nrl"),
+        (("noise_draws",), nrl and not paper, "rule nrl and presets edge and actor-critic"),
         (("noisy_passes",), paper, "rule nrl and preset paper"),
         (("noise",), paper or rmhl, "rule rmhl, and rule nrl with preset paper"),
         (("noise_estimate", "activity_rate"), rmhl, "rule rmhl"),
@@ -244,6 +247,7 @@ def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -
     return Float64Section(
         gamma_avg=rate("gamma_avg"),
         noise=table.choice("noise", NOISE_KINDS) if table.has("noise") else None,
+        noise_draws=table.integer("noise_draws", 1, MAX_NOISE_DRAWS) if table.has("noise_draws") else None,
         noisy_passes=table.integer("noisy_passes", 0, MAX_NOISY_PASSES) if table.has("noisy_passes") else None,
         noise_estimate=table.choice("noise_estimate", NOISE_ESTIMATES) if table.has("noise_estimate") else None,
         activity_rate=rate("activity_rate"),

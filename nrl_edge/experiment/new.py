@@ -16,11 +16,12 @@ _TEMPLATE = Path(__file__).with_name("experiment.toml.j2")
 _SCALE_NOTES = {"CartPole-v1": "The pole's angle, in radians, is tiny beside the other three."}
 
 
-def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers: int = 1) -> Path:
+def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers: int | None = None) -> Path:
     """Write `experiment.toml`, with a comment for every choice, into a folder that is made where it is missing.
 
-    `task` is a short name (cartpole, acrobot) or any gymnasium id. Returns the file's path. Raises ConfigurationError
-    where the file exists already, the task is not known or does not fit, or the folder cannot be written.
+    `task` is a short name (cartpole, acrobot, reaching, xor, bandit) or any gymnasium id. Returns the file's path.
+    Raises ConfigurationError where the file exists already, the task is not known or does not fit, or the folder cannot
+    be written.
     """
     path = Path(folder) / EXPERIMENT_FILE
     if path.exists():
@@ -36,7 +37,7 @@ def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers:
     return path
 
 
-def experiment_text(task: str, *, hidden_layers: int = 1) -> str:
+def experiment_text(task: str, *, hidden_layers: int | None = None) -> str:
     """The commented text of a new experiment. Raises ConfigurationError."""
     defaults = task_defaults(task.lower() if task.lower() in TASK_DEFAULTS else task, hidden_layers)
     task_id = str(defaults.task_id)
@@ -49,7 +50,8 @@ def experiment_text(task: str, *, hidden_layers: int = 1) -> str:
     inputs, actions = made.inputs, made.actions
     made.close()
     exponents = defaults.observation_scale
-    scale: object = 1
+    known = any(defaults.task_id == other.task_id for other in TASK_DEFAULTS.values())
+    scale: object = 1 if known else "auto"
     if isinstance(exponents, tuple):
         scale = [2**exponent if exponent >= 0 else 2.0**exponent for exponent in exponents]
     clip = defaults.clip
@@ -63,6 +65,7 @@ def experiment_text(task: str, *, hidden_layers: int = 1) -> str:
             actions=actions,
             observation_scale=format_value(scale),
             scale_note=_SCALE_NOTES.get(task_id, ""),
+            reward=format_value(defaults.reward),
             threshold="" if defaults.threshold is None else f"{defaults.threshold:g}",
             hidden=format_value(defaults.hidden),
             learning_rate=format_value(f"2^-{defaults.learning_rate_exponent}"),

@@ -13,6 +13,7 @@ from nrl_edge.learning.settings import CriticFeatures, NoiseEstimate, NoiseKind,
 from nrl_edge.strict_toml import format_value, power_of_two_exponent
 
 ArithmeticKind = Literal["int16", "tiny", "float64"]
+AUTOMATIC: Literal["auto"] = "auto"
 ARITHMETIC_KINDS: tuple[ArithmeticKind, ...] = ("int16", "tiny", "float64")
 
 
@@ -24,8 +25,9 @@ class TaskSection:
     """A gymnasium id such as `CartPole-v1`, or `module:Env-v0`, which imports `module` first."""
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the environment's constructor: strings, finite numbers, booleans, arrays and tables of them."""
-    observation_scale: float | tuple[float, ...] = 1.0
-    """Factors, each a power of two: one an input, or one for all. Aim at scaled magnitudes of about 1 to 10."""
+    observation_scale: float | tuple[float, ...] | Literal["auto"] = AUTOMATIC
+    """Factors, each a power of two: one an input, or one for all. Aim at scaled magnitudes of about 1 to 10, as "auto"
+    does: it looks at the task."""
     reward: RewardMode = "delayed"
     """`delayed`: learn at the end of an episode from its return. `immediate`: learn at every step from its reward."""
     threshold: float | None = None
@@ -35,7 +37,9 @@ class TaskSection:
 
     @property
     def scale_exponents(self) -> int | tuple[int, ...]:
-        """`observation_scale` as exponents of two."""
+        """`observation_scale` as exponents of two. ValueError where it is still automatic."""
+        if self.observation_scale == AUTOMATIC:
+            raise ValueError("an automatic scale depends on the task; see experiment_scale_exponents")
         if isinstance(self.observation_scale, tuple):
             return tuple(_exponent(factor) for factor in self.observation_scale)
         return _exponent(self.observation_scale)
@@ -58,6 +62,7 @@ class Float64Section:
 
     gamma_avg: float | None = None
     noise: NoiseKind | None = None
+    noise_draws: int | None = None
     noisy_passes: int | None = None
     noise_estimate: NoiseEstimate | None = None
     activity_rate: float | None = None
@@ -213,7 +218,7 @@ class Experiment:
                 "kwargs": dict(task.kwargs) or None,
                 "observation_scale": [_short(factor) for factor in scale]
                 if isinstance(scale, tuple)
-                else _short(scale),
+                else (scale if isinstance(scale, str) else _short(scale)),
                 "reward": task.reward,
                 "threshold": None if task.threshold is None else _short(task.threshold),
                 "seed": task.seed,

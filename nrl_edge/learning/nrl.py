@@ -254,6 +254,9 @@ class NrlEdge(Rule):
     d is the limit sigma -> 0 of the difference pass in units of sigma, a Jacobian-vector product: dx_1 = f'(a_1) s_1,
     dx_l = f'(a_l) (W_l dx_(l-1) + s_l), dl = W_o dx_L, d = dl[a] - sum_k pi_k dl[k]. It needs no sigma, log or exp.
 
+    With `noise_draws` = n > 1 a step has n vectors of signs and n differences d; the mean of d * s_l over them takes
+    the place of d * s_l.
+
     For ablations the third change can be undone, whole or by halves: without `exact_output` dl gets the signs of the
     output units and the output's trace is outer(d s_o, x_L); with `layer_factors` a noisy layer learns n_l / N times
     as fast, N the number of noisy units (what n_l / ||xi||^2 comes to in units of sigma; 1 with immediate reward).
@@ -264,43 +267,53 @@ class NrlEdge(Rule):
     ) -> None:
         super().__init__(sizes, settings, generators)
         self.output_is_exact = settings[0].output_is_exact
+        self.noise_draws = settings[0].noise_draws
         if settings[0].layers_have_factors and not self.immediate:
             for layer in range(len(self.weights) - self.output_is_exact):
-                self.layer_factors[layer] *= self.sizes[layer + 1] / self.noise_units
+                self.layer_factors[layer] *= self.sizes[layer + 1] / sum(self._noisy_layers)
+
+    @property
+    def _noisy_layers(self) -> tuple[int, ...]:
+        """Units of the layers that get noise: the hidden ones, and the output where it is not exact."""
+        return self.sizes[1:-1] if self.output_is_exact else self.sizes[1:]
 
     @property
     def noise_units(self) -> int:
-        """Noisy units: the hidden ones, and those of the output where it is not exact."""
-        return sum(self.sizes[1:-1] if self.output_is_exact else self.sizes[1:])
+        """Every noisy unit, once for each draw."""
+        return self.noise_draws * sum(self._noisy_layers)
 
     def act(self, observation: Floats, noise: Floats, uniform: Floats) -> Actions:
-        """One pass that carries activity and its difference side by side, and the trace."""
-        noisy_layers = self.sizes[1:-1] if self.output_is_exact else self.sizes[1:]
-        signs = np.split(noise, np.cumsum(noisy_layers[:-1]), axis=1)
+        """One pass that carries activity and its differences side by side, and the trace."""
+        by_draw = noise.reshape(len(noise), self.noise_draws, -1)
+        # One (B, draws, n_l) a noisy layer.
+        signs = np.split(by_draw, np.cumsum(self._noisy_layers[:-1]), axis=2)
 
         # The observation carries no noise, so layer 1 has no difference to propagate.
         pre_activation = apply_layer(self.weights[0], observation)
         difference = signs[0]
         activities = [observation]
         for layer in range(1, len(self.weights)):
-            pair = np.empty((len(observation), 2, self.sizes[layer]))
+            side_by_side = np.empty((len(observation), 1 + self.noise_draws, self.sizes[layer]))
             slope = leaky_relu_slope(pre_activation)
-            x = np.multiply(slope, pre_activation, out=pair[:, 0])
-            np.multiply(slope, difference, out=pair[:, 1])
+            x = np.multiply(slope, pre_activation, out=side_by_side[:, 0])
+            np.multiply(slope[:, None], difference, out=side_by_side[:, 1:])
             activities.append(x)
-            products = apply_layer(self.weights[layer], pair)
-            pre_activation, difference = products[:, 0], products[:, 1]
+            products = apply_layer(self.weights[layer], side_by_side)
+            pre_activation, difference = products[:, 0], products[:, 1:]
             if layer < len(signs):
                 difference = difference + signs[layer]
-        logits, logit_difference = pre_activation, difference
+        logits, logit_differences = pre_activation, difference
 
         probabilities = softmax(logits)
         action = sample_action(probabilities, uniform)
         error = output_error(probabilities, action)
-        d = (error * logit_difference).sum(axis=1, keepdims=True)
+        d = (error[:, None] * logit_differences).sum(axis=2, keepdims=True)
 
         for layer, s in enumerate(signs):
-            self.traces.record(layer, s, d * activities[layer])
+            if self.noise_draws == 1:
+                self.traces.record(layer, s[:, 0], d[:, 0] * activities[layer])
+            else:
+                self.traces.record(layer, (d * s).mean(axis=1), activities[layer])
         if self.output_is_exact:
             self.traces.record(len(signs), error, activities[-1])
         return action

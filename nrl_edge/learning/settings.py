@@ -46,6 +46,9 @@ class LearningSettings:
     """Rate of the reward baseline; None: the preset's, 0.66 (paper) or 169/256 (edge)."""
     noise: NoiseKind = "sign"
     """Noise of NRL `paper` and RMHL. NRL `edge` always uses signs."""
+    noise_draws: int = 1
+    """NRL `edge` and `actor-critic`: noise vectors a step, each with a difference pass of its own; what they add to the
+    traces is averaged, which makes the direction less noisy."""
     noisy_passes: int = 0
     """NRL `paper`: 0 compares with a clean pass; n > 0 (noisy-only NRL, for substrates that cannot silence their noise)
     compares with, and acts on, the mean logits of n other noisy passes."""
@@ -96,6 +99,8 @@ class LearningSettings:
                 raise ConfigurationError(f"learning: {name} = {value!r}: allowed are {', '.join(allowed)}")
         if self.episodes < 1:
             raise ConfigurationError(f"learning: episodes = {self.episodes}: at least 1 is needed")
+        if self.noise_draws < 1:
+            raise ConfigurationError(f"learning: noise_draws = {self.noise_draws}: at least 1 is needed")
         if self.noisy_passes < 0:
             raise ConfigurationError(f"learning: noisy_passes = {self.noisy_passes}: 0 or more are possible")
         if self.preset == "actor-critic":

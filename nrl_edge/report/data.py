@@ -260,10 +260,11 @@ def _settings(run: RunFolder) -> dict[str, str]:
     rate = f"{learning.learning_rate:g}" if exponent is None else f"2^-{exponent} = {learning.learning_rate:g}"
     scale = experiment.task.observation_scale
     factors = scale if isinstance(scale, tuple) else (scale,)
+    shown = [factor if isinstance(factor, str) else f"{factor:g}" for factor in factors]
     return {
         "Task": experiment.task.id,
         "Reward": experiment.task.reward,
-        "Observation scale": ", ".join(f"{factor:g}" for factor in factors),
+        "Observation scale": ", ".join(shown),
         "Hidden layers": ", ".join(map(str, experiment.network.hidden)),
         "Rule": f"{learning.rule}, preset {learning.preset}",
         "Learning rate": rate,

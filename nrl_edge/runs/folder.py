@@ -39,7 +39,13 @@ from numpy.typing import NDArray
 
 from nrl_edge import __version__
 from nrl_edge.errors import ConfigurationError, RunError
-from nrl_edge.experiment import Experiment, agent_configuration, parse_experiment
+from nrl_edge.experiment import (
+    ArithmeticSection,
+    Experiment,
+    agent_configuration,
+    explicit_experiment,
+    parse_experiment,
+)
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.learning.trainer import THRESHOLD_EPISODES, episodes_to_threshold
 from nrl_edge.record import RecordWriter, bytes_of_episodes
@@ -158,6 +164,8 @@ class RunFolder:
                 "actions": agent.actions,
                 "observation_frac_bits": agent.formats.observation_frac_bits,
             }
+        # What was automatic is written out, so that the run stays what it was whatever later versions would choose.
+        experiment = explicit_experiment(experiment, None if agent is None else agent.formats)
         info = RunInfo(
             target=target,
             task=experiment.task.id,
@@ -215,6 +223,7 @@ class RunFolder:
         target or agent are others than the run's, or all its episodes are done.
         """
         run = cls.open(path)
+        experiment = explicit_experiment(experiment, None if agent is None else agent.formats)
         run._check_same(experiment, target, agent)
         if run.info.status == "finished" and len(run.progress().episode) >= experiment.learning.episodes:
             raise ConfigurationError(
@@ -240,7 +249,11 @@ class RunFolder:
             raise ConfigurationError(
                 f"{self.path} is a run on {self.info.target!r}, not on {target!r}; resume it there"
             )
-        ours, theirs = self.experiment, experiment.with_absolute_paths()
+        # Formats are a part of the agent, which is compared below; older folders hold automatic ones.
+        ours, theirs = (
+            replace(each, arithmetic=ArithmeticSection(each.arithmetic.kind))
+            for each in (explicit_experiment(self.experiment, None), experiment.with_absolute_paths())
+        )
         theirs = replace(theirs, learning=replace(theirs.learning, episodes=ours.learning.episodes), run=ours.run)
         if ours != theirs:
             mine, other = ours.to_toml().splitlines(), theirs.to_toml().splitlines()

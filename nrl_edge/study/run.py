@@ -13,9 +13,9 @@ from nrl_edge.study.definition import Study, Variant
 from nrl_edge.study.plots import write_plots
 from nrl_edge.study.schedule import LocalScheduler, Scheduler
 from nrl_edge.study.store import StudyFolder
-from nrl_edge.study.table import Summary, summarise, write_results, write_summary
+from nrl_edge.study.table import Summary, summarise, write_markdown, write_results, write_summary
 
-RESULTS_FILE, SUMMARY_FILE = "results.csv", "summary.csv"
+RESULTS_FILE, SUMMARY_FILE, MARKDOWN_FILE = "results.csv", "summary.csv", "summary.md"
 
 OnCell = Callable[[Variant, CellResult, int], None]
 """Is called for every finished cell, with the number of cells that are finished in all."""
@@ -98,5 +98,7 @@ def run_study(
         if statistics:
             files.append(path / SUMMARY_FILE)
             table = write_summary(files[1], summaries)
+            files.append(path / MARKDOWN_FILE)
+            write_markdown(files[2], table)
             files += write_plots(path, study.name, summaries, cells_now)
         return StudyOutcome(summaries, table, files, len(cells_now), finished - before)

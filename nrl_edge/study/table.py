@@ -181,6 +181,49 @@ def write_summary(path: Path, summaries: Sequence[Summary]) -> list[dict[str, An
     return rows
 
 
+def write_markdown(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of summary.csv as Markdown, one table a task: what docs/results.md shows, so that nobody types it."""
+    lines: list[str] = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        own = [row for row in rows if row["task"] == task]
+        networks = len({row["network"] for row in own}) > 1
+        lines += [f"**{task}**", ""]
+        heads = [
+            "variant",
+            "reached",
+            "median",
+            "worst",
+            "ratio of medians",
+            "better than reference",
+            "last 100",
+            "worst",
+        ]
+        heads = ["network", *heads] if networks else heads
+        lines += [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+        for row in own:
+            cells = [
+                row["variant"] + (f" ({row['diverged']} diverged)" if row["diverged"] else ""),
+                "" if row["reached"] is None else f"{row['reached']}/{row['seeds']}",
+                "never" if row["median_episodes"] is None else _estimate(row, "median_episodes", 1),
+                "never" if row["worst_episodes"] is None else str(row["worst_episodes"]),
+                _estimate(row, "median_ratio", 2),
+                _estimate(row, "probability_of_improvement", 2),
+                _estimate(row, "iqm_return_last_100", 1),
+                "" if row["worst_return_last_100"] is None else f"{row['worst_return_last_100']:.1f}",
+            ]
+            lines.append(f"| {' | '.join([row['network'], *cells] if networks else cells)} |")
+        lines.append("")
+    write_atomically(path, "\n".join(lines).encode())
+
+
+def _estimate(row: Mapping[str, Any], name: str, digits: int) -> str:
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if value is None:
+        return ""
+    bounds = ", ".join("never" if bound is None else f"{bound:.{digits}f}" for bound in (low, high))
+    return f"{value:.{digits}f} [{bounds}]"
+
+
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -3,10 +3,12 @@
 from nrl_edge.tasks.batched import BatchedTask, GymnasiumBatch, make_batched_task
 from nrl_edge.tasks.defaults import NEUTRAL_DEFAULTS, TASK_DEFAULTS, TaskDefaults, task_defaults
 from nrl_edge.tasks.quantise import ObservationQuantiser, quantise_reward
+from nrl_edge.tasks.registration import ENTRY_POINTS, register_tasks
 from nrl_edge.tasks.seeding import episode_seed
 from nrl_edge.tasks.task import Task, TaskSettings, make_task
 
 __all__ = [
+    "ENTRY_POINTS",
     "NEUTRAL_DEFAULTS",
     "TASK_DEFAULTS",
     "BatchedTask",
@@ -19,5 +21,8 @@ __all__ = [
     "make_batched_task",
     "make_task",
     "quantise_reward",
+    "register_tasks",
     "task_defaults",
 ]
+
+register_tasks()

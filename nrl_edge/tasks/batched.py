@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.tasks.classic_control import AcrobotBatch, CartPoleBatch
+from nrl_edge.tasks.contextual_bandit import ContextualBanditBatch
+from nrl_edge.tasks.reaching import Reaching1DBatch
 from nrl_edge.tasks.task import Task, TaskSettings, scale_exponents
+from nrl_edge.tasks.xor import XORBatch
 
 
 class BatchedTask(Protocol):
@@ -96,22 +99,35 @@ class GymnasiumBatch:
             task.close()
 
 
-VECTORISED: dict[str, type[CartPoleBatch] | type[AcrobotBatch]] = {
-    "CartPole-v1": CartPoleBatch,
-    "Acrobot-v1": AcrobotBatch,
+class Vectorised(NamedTuple):
+    """The batched form of a task in NumPy."""
+
+    make: Callable[..., BatchedTask]
+    """Takes the number of episodes, and `arguments` by name."""
+    arguments: tuple[str, ...] = ()
+    """Constructor arguments of the environment that it knows."""
+
+
+VECTORISED: dict[str, Vectorised] = {
+    "CartPole-v1": Vectorised(CartPoleBatch),
+    "Acrobot-v1": Vectorised(AcrobotBatch),
+    "NRL/Reaching1D-v0": Vectorised(Reaching1DBatch, ("exact_target",)),
+    "NRL/XOR-v0": Vectorised(XORBatch),
+    "NRL/ContextualBandit-v0": Vectorised(ContextualBanditBatch, ("payoff_probability",)),
 }
-"""Tasks with dynamics of their own in NumPy; the same episodes as gymnasium's, bit for bit."""
+"""Tasks with dynamics of their own in NumPy; the same episodes as the environment's, bit for bit."""
 
 
 def make_batched_task(settings: TaskSettings, batch: int) -> BatchedTask:
-    """The fastest batched form of a task: NumPy dynamics where there are some and no arguments change them.
+    """The fastest batched form of a task: NumPy dynamics where there are some that know all of its arguments.
 
     Raises ConfigurationError as `make_task` does.
     """
     if batch < 1:
         raise ConfigurationError(f"batch = {batch}: at least one episode must run")
     vectorised = VECTORISED.get(settings.task_id)
-    if vectorised is None or settings.kwargs:
+    if vectorised is None or not set(settings.kwargs) <= set(vectorised.arguments):
         return GymnasiumBatch(settings, batch)
-    scale_exponents(settings.observation_scale, vectorised.inputs)
-    return vectorised(batch)
+    made = vectorised.make(batch, **settings.kwargs)
+    scale_exponents(settings.observation_scale, made.inputs)
+    return made

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_edge.tasks.seeding import environment_generator
+
 Floats = NDArray[np.float64]
 
 TIME_LIMIT = 500
@@ -45,9 +47,8 @@ class _ClassicControl:
         """Nothing is held."""
 
     def _draw(self, seed: int) -> Floats:
-        # gymnasium.utils.seeding.np_random and the uniform draw of both environments' reset.
-        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-        return generator.uniform(-self._reset_limit, self._reset_limit, STATES)
+        # The uniform draw of both environments' reset.
+        return environment_generator(seed).uniform(-self._reset_limit, self._reset_limit, STATES)
 
 
 class CartPoleBatch(_ClassicControl):

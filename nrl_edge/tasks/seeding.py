@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 _MASK = (1 << 64) - 1
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 
@@ -22,3 +24,8 @@ def episode_seed(seed: int, episode: int) -> int:
     """
     start = _mix((seed + _GOLDEN_GAMMA) & _MASK)
     return _mix((start + (episode + 1) * _GOLDEN_GAMMA) & _MASK) >> 33
+
+
+def environment_generator(seed: int) -> np.random.Generator:
+    """The generator that gymnasium gives an environment which is reset with `seed`."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))

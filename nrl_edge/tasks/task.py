@@ -1,6 +1,7 @@
-"""A task: one gymnasium environment with Box observations and Discrete actions, checked at every step.
+"""A task: one gymnasium environment with Discrete actions, checked at every step.
 
-Observations leave a task as flat float64 vectors in the environment's own units. Power-of-two scaling is a separate,
+Observations leave a task as flat float64 vectors in the environment's own units: a Box of any shape value by value,
+Discrete and MultiDiscrete ones one-hot, as gymnasium's own wrappers flatten them. Power-of-two scaling is a separate,
 explicit step (`Task.scale`, or the observation quantiser on the way to a fixed-point agent).
 """
 
@@ -21,7 +22,13 @@ from nrl_edge.errors import ConfigurationError, RunError
 
 MAX_SCALE_EXPONENT = 30
 
-ALLOWED_SPACES = "A task needs Box observations and Discrete actions"
+FLAT_SPACES = (
+    gymnasium.spaces.Box,
+    gymnasium.spaces.Discrete,
+    gymnasium.spaces.MultiDiscrete,
+    gymnasium.spaces.MultiBinary,
+)
+"""Observation spaces that are flattened to a vector."""
 
 
 @dataclass(frozen=True)
@@ -105,35 +112,61 @@ def _make_environment(task_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[
         ) from error
 
 
+def check_spaces(environment: gymnasium.Env[Any, Any], task_id: str) -> tuple[gymnasium.Space[Any], int, int]:
+    """(observation space, number of actions, first action) of an environment that agents can work with.
+
+    Raises ConfigurationError, saying what would do, for observations that are no vector of numbers and for actions that
+    are not Discrete.
+    """
+    observations, actions = environment.observation_space, environment.action_space
+    if not isinstance(observations, FLAT_SPACES):
+        raise ConfigurationError(
+            f"{task_id} has {type(observations).__name__} observations, {observations}: an agent takes a vector of "
+            "numbers, made of Box, Discrete, MultiDiscrete or MultiBinary observations; wrap the environment so that "
+            "it gives one, for example with gymnasium.wrappers.FlattenObservation"
+        )
+    if isinstance(actions, gymnasium.spaces.Box):
+        raise ConfigurationError(
+            f"{task_id} has continuous actions, {actions}: they need a Gaussian policy head, which is not there yet; "
+            "wrap the environment so that its actions are Discrete"
+        )
+    if not isinstance(actions, gymnasium.spaces.Discrete):
+        raise ConfigurationError(
+            f"{task_id} has {type(actions).__name__} actions, {actions}: an agent chooses one of a few Discrete "
+            "actions; wrap the environment so that each combination is an action of its own"
+        )
+    return observations, int(actions.n), int(actions.start)
+
+
 class Task:
     """One environment, one episode at a time. Made by `make_task`."""
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
         self.environment = _make_environment(settings.task_id, settings.kwargs)
-        observations, actions = self.environment.observation_space, self.environment.action_space
-        if not isinstance(observations, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Discrete):
+        try:
+            self._space, self.actions, self.action_start = check_spaces(self.environment, settings.task_id)
+            bounds = gymnasium.spaces.flatten_space(self._space)
+            assert isinstance(bounds, gymnasium.spaces.Box)
+            self.inputs: int = math.prod(bounds.shape)
+            """Number of observation values, flattened. `actions` is the number of actions; an agent's action k is the
+            environment's action `action_start + k`."""
+            self.scale_exponents = scale_exponents(settings.observation_scale, self.inputs)
+        except ConfigurationError:
             self.environment.close()
-            raise ConfigurationError(
-                f"{ALLOWED_SPACES}; {settings.task_id} has {observations} observations and {actions} actions"
-            )
-        self.inputs: int = math.prod(observations.shape)
-        """Number of observation values, flattened."""
-        self.actions: int = int(actions.n)
-        """Number of actions; an agent's action k is the environment's action `action_start + k`."""
-        self.action_start: int = int(actions.start)
+            raise
+        self.observation_low: NDArray[np.float64] = bounds.low.astype(np.float64).reshape(-1)
+        """Lower bounds of the flat observation, (inputs,), unscaled; -inf where there is none."""
+        self.observation_high: NDArray[np.float64] = bounds.high.astype(np.float64).reshape(-1)
+        """Upper bounds."""
         specification = self.environment.spec
         self.time_limit: int | None = specification.max_episode_steps if specification is not None else None
         """Steps after which an episode is truncated; None where the environment knows no limit."""
         self.episode = -1
         """Number of the open episode, from 0, counted since the task was made."""
         self.episode_steps = 0
-        try:
-            self.scale_exponents = scale_exponents(settings.observation_scale, self.inputs)
-        except ConfigurationError:
-            self.environment.close()
-            raise
-        self._shape = observations.shape
+        # Box observations, by far the most common, are checked and flattened here at a fraction of gymnasium's cost.
+        self._shape = self._space.shape if isinstance(self._space, gymnasium.spaces.Box) else None
         self._scale = np.ldexp(1.0, np.array(self.scale_exponents, dtype=np.int64))
 
     def reset(self, seed: int) -> NDArray[np.float64]:
@@ -196,6 +229,16 @@ class Task:
         return f"in episode {self.episode}, step {self.episode_steps}"
 
     def _flat(self, observation: Any) -> NDArray[np.float64]:
+        if self._shape is None:
+            if not self._space.contains(observation):
+                raise RunError(
+                    f"{self.settings.task_id}: the observation {observation!r} {self._where()} is not in the "
+                    f"environment's observation_space {self._space}; one of the two is wrong in the environment"
+                )
+            one_hot: NDArray[np.float64] = np.asarray(
+                gymnasium.spaces.flatten(self._space, observation), dtype=np.float64
+            ).reshape(-1)
+            return one_hot
         values = np.asarray(observation)
         if values.shape != self._shape:
             raise RunError(
@@ -212,7 +255,6 @@ def make_task(
 ) -> Task:
     """The task of a gymnasium id (or `module:Env-v0`) with constructor arguments and scale exponents.
 
-    Raises ConfigurationError where the id is unknown, the constructor fails, or the spaces are not Box observations
-    and Discrete actions.
+    Raises ConfigurationError where the id is unknown, the constructor fails, or `check_spaces` refuses its spaces.
     """
     return Task(TaskSettings(task_id, dict(kwargs or {}), observation_scale))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -61,3 +62,18 @@ def test_a_ratio_is_the_median_of_its_pairs(monkeypatch: pytest.MonkeyPatch) -> 
     added = Comparison("added", "steps", "both", "one", ((10.0, 20.0),), added_cost, Target("<", 1.0))
     assert (added.ratio, added.holds) == (1.0, False)
     assert added.as_text().splitlines()[0].endswith("target < 1: does not hold")
+
+
+@pytest.mark.slow
+def test_the_comparison_with_pytorch_runs_or_says_how_to_install_it() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "benchmarks.pytorch", "--quick", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if importlib.util.find_spec("torch") is None:
+        assert finished.returncode == 4 and "pip install -r benchmarks/requirements.txt" in finished.stderr
+    else:
+        assert finished.returncode == 0 and json.loads(finished.stdout)["ratio"] > 0.0, finished.stderr

@@ -427,7 +427,9 @@ def test_a_fault_leaves_a_run_that_says_how_far_it_came(
     assert len(run.progress().episode) == 6
 
 
-@pytest.mark.parametrize(("fault", "named"), [("dict", "Box observations"), ("constructor", "no such joystick")])
+@pytest.mark.parametrize(
+    ("fault", "named"), [("dict", "gymnasium.wrappers.FlattenObservation"), ("constructor", "no such joystick")]
+)
 def test_an_environment_that_cannot_be_a_task_is_exit_code_2(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, named: str
 ) -> None:

@@ -19,6 +19,8 @@ from nrl_edge.runs import RunFolder
 HERE = Path(__file__).resolve().parent
 EPISODES, CHECKPOINT_EVERY = 24, 5
 TASK = "interrupting_environment:InterruptingCartPole-v0"
+FORMATS = "{ observation_frac_bits = 10, weight_frac_bits = 12, trace_frac_bits = 5, reward_frac_bits = 8 }"
+"""With all formats given nothing has to be analysed: the first episodes of the process are those of the run."""
 
 
 def stop_after(episodes: int) -> Callable[[], bool]:
@@ -181,7 +183,7 @@ def test_the_command_refuses_to_resume_what_is_not_the_same_run(
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run; targets are equal (see above), so one serves all."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    path = write_experiment(folder, task=TASK, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
+    path = write_experiment(folder, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     done = sim(path, "native", folder / "run")
     assert done.code == 0, done.err
     return folder / "run"
@@ -207,7 +209,7 @@ def sim(path: Path, target: str, run: Path, *options: str, **variables: object) 
 def test_a_signalled_run_goes_on_to_the_same_end(
     tmp_path: Path, undisturbed: Path, target: str, number: signal.Signals
 ) -> None:
-    path = write_experiment(tmp_path, task=TASK, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
+    path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     run = tmp_path / "run"
     stopped = sim(path, target, run, signal_episode=12, signal_number=int(number))
     if number == signal.SIGKILL:
@@ -226,7 +228,7 @@ def test_a_signalled_run_goes_on_to_the_same_end(
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path: Path, undisturbed: Path) -> None:
-    path = write_experiment(tmp_path, task=TASK, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
+    path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     run = tmp_path / "run"
     stopped = sim(path, "native", run, signal_episode=12, signal_number=int(signal.SIGINT), signal_times=2)
     assert stopped.code == 1
@@ -239,7 +241,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path, undisturbed: Path) -> 
 
 
 def test_ctrl_c_in_a_terminal_does_not_kill_the_desktop_firmware(tmp_path: Path, undisturbed: Path) -> None:
-    path = write_experiment(tmp_path, task=TASK, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
+    path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     run = tmp_path / "run"
     signals = {"signal_episode": 12, "signal_number": int(signal.SIGINT), "signal_group": 1}
     stopped = sim(path, "desktop", run, **signals)
@@ -251,7 +253,7 @@ def test_ctrl_c_in_a_terminal_does_not_kill_the_desktop_firmware(tmp_path: Path,
 
 @pytest.mark.parametrize("target", [pytest.param("float64", marks=pytest.mark.slow), "int16"])
 def test_an_interrupted_sweep_ends_at_once_and_quietly(tmp_path: Path, target: str) -> None:
-    path = write_experiment(tmp_path, task=TASK, episodes=EPISODES)
+    path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES)
     variables = {"SIGNAL_EPISODE": "12", "SIGNAL_NUMBER": str(int(signal.SIGINT)), "SIGNAL_GROUP": "1"}
     variables |= {"PYTHONPATH": str(HERE), "SIGNAL_ONCE": str(tmp_path / "sent")}
     ended = spawn("sweep", path, "--seeds", "0:40", "--arithmetic", target, cwd=tmp_path, variables=variables)

@@ -73,6 +73,24 @@ def test_edge_on_a_2_2_2_network_by_hand_with_a_negative_unit_over_two_steps():
     assert all((trace == 0.0).all() for trace in rule.traces.take(ALL)), "taken traces start again at zero"
 
 
+@pytest.mark.parametrize("exact_output", [True, False])
+def test_edge_with_several_draws_adds_the_mean_of_what_each_draw_alone_would_add(exact_output):
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(size=shape) for shape in ((4, 3), (5, 4), (3, 5))]
+    observation, draws = rng.normal(size=3), 4
+    noise = rng.choice([-1.0, 1.0], (draws, 9 if exact_output else 12))
+    together = rule_with_weights(NrlEdge, weights, noise_draws=draws, exact_output=exact_output)
+    assert together.noise_units == noise.size
+    action = act(together, observation, noise.ravel(), 0.4)
+    alone = []
+    for one in noise:
+        rule = rule_with_weights(NrlEdge, weights, exact_output=exact_output)
+        assert act(rule, observation, one, 0.4) == action, "the noise has no part in the choice"
+        alone.append(rule.traces.take(ALL))
+    for layer, trace in enumerate(together.traces.take(ALL)):
+        assert trace == pytest.approx(np.mean([traces[layer] for traces in alone], axis=0), rel=1e-12, abs=1e-14)
+
+
 def test_paper_on_a_1_1_2_network_by_hand():
     sigma = 0.1
     rule = rule_with_weights(NrlPaper, [[[0.5]], [[1.0], [-1.0]]], preset="paper", sigma=sigma)

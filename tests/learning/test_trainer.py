@@ -19,6 +19,7 @@ CARTPOLE = TaskSettings("CartPole-v1", {}, (0, 0, 3, 0), 475.0)
 
 KINDS = {
     "edge": LearningSettings(),
+    "edge with three draws": LearningSettings(noise_draws=3),
     "edge immediate": LearningSettings(reward="immediate", learning_rate=2.0**-9),
     "paper": LearningSettings(preset="paper", learning_rate=5e-3, clip=None),
     "paper noisy only": LearningSettings(preset="paper", learning_rate=5e-3, clip=None, noisy_passes=2),
@@ -28,6 +29,7 @@ KINDS = {
     "rmhl moving average": LearningSettings(rule="rmhl", sigma=0.1, noise_estimate="moving_average"),
     "reinforce": LearningSettings(rule="reinforce"),
     "actor-critic": LearningSettings(preset="actor-critic"),
+    "actor-critic with two draws": LearningSettings(preset="actor-critic", noise_draws=2),
     "actor-critic squares": LearningSettings(preset="actor-critic", critic_features="squares", block_steps=3),
     "actor-critic reinforce": LearningSettings(rule="reinforce", preset="actor-critic", optimistic_start=False),
 }
@@ -209,6 +211,7 @@ def test_streams_are_standardised_and_each_agents_own(kind):
         {"sigma": float("inf")},
         {"gamma_avg": 1.5},
         {"noisy_passes": -1},
+        {"noise_draws": 0},
     ],
 )
 def test_wrong_settings_are_refused(wrong):

@@ -217,7 +217,8 @@ def test_policy_map_is_the_network() -> None:
 def make_run(path: Path, target: str, task: str = "CartPole-v1", seed: int = 42) -> RunFolder:
     inputs, actions = {"CartPole-v1": (4, 2), "Acrobot-v1": (6, 3), "Other-v0": (2, 2)}[task]
     experiment = parse_experiment(
-        f'[task]\nid = "{task}"\nthreshold = 5\n[network]\nhidden = [4]\n[entropy]\nseed = {seed}'
+        f'[task]\nid = "{task}"\nthreshold = 5\nobservation_scale = 1\n'
+        f"[network]\nhidden = [4]\n[entropy]\nseed = {seed}"
     )
     agent = agent_configuration(experiment, inputs, actions, 10)
     run = RunFolder.create(path, experiment, target, agent=agent, tensorboard=False)

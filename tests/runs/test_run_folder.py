@@ -14,7 +14,7 @@ import pytest
 
 from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
-from nrl_edge.experiment import Experiment, agent_configuration, parse_experiment
+from nrl_edge.experiment import Experiment, agent_configuration, explicit_experiment, parse_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_edge.record import read_record
@@ -62,7 +62,9 @@ def test_a_run_is_kept_and_read_back(tmp_path: Path) -> None:
     again = RunFolder.open(path)
     assert (again.info.status, again.info.target, again.info.seed) == ("finished", "reference", 42)
     assert again.info.extra == {"build": "abc", "port": "COM3"}
-    assert again.experiment == EXPERIMENT and again.agent == AGENT
+    assert again.experiment == explicit_experiment(EXPERIMENT, AGENT.formats) and again.agent == AGENT
+    assert again.experiment.task.observation_scale == (1.0, 1.0, 8.0, 1.0)
+    assert "auto" not in (path / "experiment.toml").read_text()
     progress = again.progress()
     assert progress.episode.tolist() == list(range(1, 24))
     assert progress.episode_return.tolist() == [float(1 + n % 4) for n in range(23)]

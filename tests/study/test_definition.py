@@ -101,10 +101,21 @@ def test_an_identity_changes_with_whatever_changes_results_and_with_nothing_else
     assert len({variant.identity for variant in first}) == len(first)
 
 
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_committed_studies_can_be_run_and_share_no_seeds(path: Path) -> None:
+    study = load_study(path)
+    assert study.variants
+    others = [load_study(other) for other in STUDIES.glob("*.toml") if other != path]
+    assert not set(study.seeds) & {seed for other in others for seed in other.seeds}
+
+
 def test_the_committed_studies_are_what_they_say() -> None:
     parity, ablation, paper = (load_study(STUDIES / f"{name}.toml") for name in ("parity", "ablation", "paper"))
-    assert len(parity.seeds) == 40 and len(parity.variants) == 8
-    assert {v.label for v in parity.variants} == {"NRL int16", "NRL tiny", "NRL float64", "REINFORCE"}
+    assert len(parity.seeds) == 40 and len(parity.variants) == 16
+    assert {v.label for v in parity.variants} == {
+        *("NRL int16", "NRL tiny", "NRL float64", "REINFORCE"),
+        *("actor-critic int16", "actor-critic tiny", "actor-critic float64", "actor-critic with backpropagation"),
+    }
     assert paper.seeds == (42, 101, 300, 482, 708)
     assert not set(parity.seeds) & set(ablation.seeds)
     settings = {v.label: v.experiment for v in ablation.variants if v.task == "CartPole"}

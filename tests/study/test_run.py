@@ -41,7 +41,7 @@ def test_a_study_makes_a_complete_table_and_does_nothing_twice(tmp_path: Path) -
     assert seen == list(range(1, 13)) and (outcome.cells, outcome.ran) == (12, 12)
     assert all(row["weights_crc32"] != "" for row in rows[:4]) and all(row["weights_crc32"] == "" for row in rows[4:])
     assert all(path.exists() for path in outcome.files)
-    assert {path.suffix for path in outcome.files} == {".csv", ".svg"}
+    assert {path.suffix for path in outcome.files} == {".csv", ".md", ".svg"}
 
     table = {row["variant"]: row for row in outcome.table}
     assert table["int16"]["reference"] == "REINFORCE" and table["REINFORCE"]["median_ratio"] is None
@@ -50,6 +50,12 @@ def test_a_study_makes_a_complete_table_and_does_nothing_twice(tmp_path: Path) -
     for row, median in zip(outcome.table, medians, strict=True):
         own = [int(r["episodes_to_threshold"] or 10**9) for r in rows if r["variant"] == row["variant"]]
         assert median == (np.median(own) if np.median(own) < 1e6 else None)
+
+    lines = (tmp_path / "s" / "summary.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines[4:]] == ["| int16", "| float64", "| REINFORCE"], lines
+    for line, row in zip(lines[4:], outcome.table, strict=True):
+        median = "never" if row["median_episodes"] is None else f"{row['median_episodes']:.1f} ["
+        assert f"| {row['reached']}/4 | {median}" in line, line
 
     svg = (tmp_path / "s" / "learning-curves-cartpole-v1.svg").read_bytes()
     again = InThisProcess()
@@ -121,7 +127,7 @@ def test_a_task_without_a_threshold_has_no_episodes_to_it(tmp_path: Path) -> Non
 
     study = parse_study(text).select(seeds=[1, 2])
     outcome = run_study(study, tmp_path / "s", InThisProcess())
-    assert [path.name for path in outcome.files][2:] == ["learning-curves-cartpole-v1.svg"]
+    assert [path.name for path in outcome.files][3:] == ["learning-curves-cartpole-v1.svg"]
     assert all(row["reached"] is None and row["median_episodes"] is None for row in outcome.table)
     assert all(row["iqm_return_last_100"] > 9 for row in outcome.table)
 

@@ -53,7 +53,7 @@ def test_numpy_dynamics_equal_gymnasium_bit_for_bit(task_id, vectorised, policy)
     assert truncations >= 3
 
 
-@pytest.mark.parametrize("task_id", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0"])
+@pytest.mark.parametrize("task_id", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "NRL/Reaching1D-v0"])
 def test_kept_rows_go_on_as_if_alone(task_id):
     settings = TaskSettings(task_id)
     three, one = make_batched_task(settings, 3), make_batched_task(settings, 1)

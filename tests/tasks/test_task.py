@@ -43,17 +43,47 @@ class ScriptedEnvironment(gymnasium.Env):
         return observation, self.fault_reward if fault else 0.5, self.steps == 4, False, {}
 
 
-class DiscreteObservations(gymnasium.Env):
-    observation_space = gymnasium.spaces.Discrete(7)
-    action_space = gymnasium.spaces.Discrete(2)
+class SpaceOf(gymnasium.Env):
+    """Observations drawn from any space; the last of them is kept."""
+
+    def __init__(self, kind: str = "Discrete", actions: str = "Discrete", wrong: bool = False) -> None:
+        spaces = gymnasium.spaces
+        self.observation_space = {
+            "Discrete": spaces.Discrete(7, start=3),
+            "MultiDiscrete": spaces.MultiDiscrete([3, 4]),
+            "MultiDiscrete2": spaces.MultiDiscrete([[2, 3], [4, 2]]),
+            "MultiBinary": spaces.MultiBinary([2, 3]),
+            "Box": spaces.Box(-2.0, 2.0, (2, 3, 2), np.float32),
+            "Dict": spaces.Dict({"a": spaces.Discrete(2)}),
+            "Tuple": spaces.Tuple((spaces.Discrete(2),)),
+            "Text": spaces.Text(5),
+        }[kind]
+        self.action_space = {
+            "Discrete": spaces.Discrete(2),
+            "Box": spaces.Box(-1.0, 1.0, (1,)),
+            "MultiDiscrete": spaces.MultiDiscrete([2, 2]),
+        }[actions]
+        self.wrong = wrong
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.observation_space.seed(seed)
+        return self._draw(), {}
+
+    def step(self, action):
+        return 99 if self.wrong else self._draw(), 0.0, False, False, {}
+
+    def _draw(self):
+        self.last = self.observation_space.sample()
+        return self.last
 
 
 @pytest.fixture(autouse=True)
 def registered():
     gymnasium.register("Scripted-v0", entry_point=ScriptedEnvironment)
-    gymnasium.register("DiscreteObservations-v0", entry_point=DiscreteObservations)
+    gymnasium.register("SpaceOf-v0", entry_point=SpaceOf)
     yield
-    del gymnasium.registry["Scripted-v0"], gymnasium.registry["DiscreteObservations-v0"]
+    del gymnasium.registry["Scripted-v0"], gymnasium.registry["SpaceOf-v0"]
 
 
 def test_observations_are_flattened_and_actions_start_where_the_space_starts():
@@ -63,6 +93,37 @@ def test_observations_are_flattened_and_actions_start_where_the_space_starts():
     observation, reward, terminated, truncated = task.step(2)
     assert observation.dtype == np.float64
     assert (observation.tolist(), reward, terminated, truncated) == ([7.0] * 4, 0.5, False, False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"), [("Discrete", 7), ("MultiDiscrete", 7), ("MultiDiscrete2", 11), ("MultiBinary", 6), ("Box", 12)]
+)
+def test_spaces_are_flattened_as_gymnasium_flattens_them(kind, inputs):
+    task = make_task("SpaceOf-v0", {"kind": kind})
+    inner = task.environment.unwrapped
+    assert task.inputs == inputs == len(task.observation_low) == len(task.observation_high)
+    low, high = (-2.0, 2.0) if kind == "Box" else (0.0, 1.0)
+    assert set(task.observation_low) == {low} and set(task.observation_high) == {high}
+    observations = [task.reset(5), *(task.step(0)[0] for _ in range(20))]
+    assert np.array_equal(observations[-1], gymnasium.spaces.flatten(inner.observation_space, inner.last))
+    assert all(observation.dtype == np.float64 and observation.shape == (inputs,) for observation in observations)
+    if kind == "Discrete":
+        assert {observation.sum() for observation in observations} == {1.0}
+    batch = make_batched_task(TaskSettings("SpaceOf-v0", {"kind": kind}), 2)
+    assert batch.reset(np.arange(2), [5, 6]).shape == (2, inputs)
+    batch.close()
+
+
+def test_observations_outside_their_space_are_refused():
+    task = make_task("SpaceOf-v0", {"wrong": True})
+    task.reset(1)
+    with pytest.raises(RunError, match=r"the observation 99 in episode 0, step 1 is not in.*Discrete\(7, start=3\)"):
+        task.step(0)
+
+
+def test_frozen_lake_is_sixteen_inputs_of_which_one_is_on():
+    task = make_task("FrozenLake-v1")
+    assert task.reset(3).tolist() == [1.0] + [0.0] * 15
 
 
 def test_scaling_is_by_powers_of_two():
@@ -106,9 +167,11 @@ def test_wrong_scales_are_refused(scale):
         ("cartpole-v1", {}, "CartPole-v1"),
         ("no_such_module_here:Task-v0", {}, "no_such_module_here"),
         ("CartPole-v1", {"gravity_of_mars": 3.7}, "gravity_of_mars"),
-        ("MountainCarContinuous-v0", {}, r"Box observations and Discrete actions; MountainCarContinuous-v0 has"),
-        ("DiscreteObservations-v0", {}, r"has Discrete\(7\) observations and Discrete\(2\) actions"),
-        ("FrozenLake-v1", {}, r"Discrete\(16\) observations"),
+        ("MountainCarContinuous-v0", {}, r"MountainCarContinuous-v0 has continuous actions, Box.*Gaussian policy head"),
+        ("SpaceOf-v0", {"actions": "MultiDiscrete"}, r"MultiDiscrete actions.*each combination is an action"),
+        ("SpaceOf-v0", {"kind": "Dict"}, r"SpaceOf-v0 has Dict observations.*vector of numbers"),
+        ("SpaceOf-v0", {"kind": "Tuple"}, r"has Tuple observations.*FlattenObservation"),
+        ("SpaceOf-v0", {"kind": "Text"}, r"has Text observations"),
     ],
 )
 def test_tasks_that_cannot_be_made_say_why(task_id, kwargs, message):
@@ -176,6 +239,11 @@ def test_defaults_follow_the_task_and_the_depth():
     assert (acrobot.threshold, acrobot.learning_rate, acrobot.clip, acrobot.episodes) == (-100.0, 2**-7, 0.25, 1000)
     deep = task_defaults("acrobot", hidden_layers=2)
     assert (deep.learning_rate, deep.clip, deep.episodes, deep.hidden) == (2**-8, 0.25, 1200, (64, 64))
+    bandit = task_defaults("NRL/ContextualBandit-v0")
+    assert (bandit.hidden, bandit.reward, bandit.episodes) == ((8, 8), "immediate", 5000)
+    assert task_defaults("bandit", hidden_layers=3).hidden == (8, 8, 8)
+    assert task_defaults("xor", hidden_layers=1).hidden == (8,)
+    assert task_defaults("acrobot", hidden_layers=1) is acrobot
     other = task_defaults("MountainCar-v0")
     assert other.task_settings().task_id == "MountainCar-v0" and other.threshold is None
     assert other.episodes == NEUTRAL_DEFAULTS.episodes

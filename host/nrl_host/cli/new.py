@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write experiment.toml into.")],
-    task: Annotated[str, typer.Option(help="cartpole, acrobot or any gymnasium id.")] = "cartpole",
+    task: Annotated[
+        str, typer.Option(help="cartpole, acrobot, reaching, xor, bandit or any gymnasium id.")
+    ] = "cartpole",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
