@@ -56,3 +56,11 @@ def test_every_message_names_only_commands_that_exist() -> None:
             named += re.findall(r"(?:`|: )nrl-edge ([a-z]+)", source.read_text(encoding="utf-8"))
     assert len(named) > 10
     assert set(named) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "table", sorted((ROOT / "docs" / "results").glob("*/summary.md")), ids=lambda path: path.parent.name
+)
+def test_the_tables_of_the_results_are_those_that_the_studies_wrote(table: Path) -> None:
+    assert table.read_text(encoding="utf-8") in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert (ROOT / "studies" / f"{table.parent.name}.toml").is_file()

@@ -34,9 +34,9 @@ class QemuTarget:
     """The firmware of one agent in QEMU, with the machine that its board names as `emulator`.
 
     `board` is a board or the id of one. `seed` and `entropy_mode` are what the firmware starts with at power-on; `seed`
-    also fixes what an emulated hardware generator gives, so that runs of a target made for `raw` mode repeat. `folder` takes the
-    generated sources and the image; without one, the image is kept in the user's cache of builds. `program` is an image
-    that was built already.
+    also fixes what an emulated hardware generator gives, so that runs of a target made for `raw` mode repeat. `folder`
+    takes the generated sources and the image; without one, the image is kept in the user's cache of builds. `program`
+    is an image that was built already.
     """
 
     def __init__(

@@ -1,0 +1,98 @@
+/*
+ * stm32f4_faults.c: the STM32F4's port against oscillators and a generator that misbehave as told.
+ *
+ * usage: program CRYSTAL PLL STATUS STATUS_AFTER_RESTART WORD...
+ *     CRYSTAL and PLL: 1 where it starts; the statuses: what RNG_SR reads; the words: what RNG_DR gives, again and again.
+ * prints: the core's Hz as the system timer is told, the UART's divider, health after start-up, then whether 8 bytes were
+ * read, health, the bytes, and how often the generator was started.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "nrl_cpu.h"
+#include "nrl_port.h"
+
+#define RCC_CR 0x40023800u
+#define RCC_CFGR 0x40023808u
+#define USART_BRR 0x40011008u
+#define RNG_CR 0x50060800u
+#define RNG_SR 0x50060804u
+#define RNG_DR 0x50060808u
+
+static struct {
+    uint32_t address;
+    volatile uint32_t value;
+} registers[64];
+
+static uint32_t crystal, pll, status_after_restart, timer_hz;
+static unsigned starts;
+static char **words;
+static int word_count, next_word;
+
+static volatile uint32_t *plain_register(uint32_t address)
+{
+    for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); ++i) {
+        if (registers[i].address == address || registers[i].address == 0) {
+            registers[i].address = address;
+            return &registers[i].value;
+        }
+    }
+    abort();
+}
+
+volatile uint32_t *fake_register(uint32_t address)
+{
+    volatile uint32_t *word = plain_register(address);
+
+    if (address == RCC_CR) {
+        /* What was switched on is ready at once, or never. */
+        *word = 0x83u | (*word & (1u << 16 | 1u << 24)) | (*word & 1u << 16 && crystal ? 1u << 17 : 0u) |
+                (*word & 1u << 24 && pll ? 1u << 25 : 0u);
+    } else if (address == RCC_CFGR) {
+        *word = (*word & ~(3u << 2)) | (*word & 3u) << 2;
+    } else if (address == RNG_CR) {
+        if (++starts > 1) {
+            *plain_register(RNG_SR) = status_after_restart;
+        }
+    } else if (address == RNG_DR) {
+        *word = (uint32_t)strtoul(words[next_word++ % word_count], NULL, 0);
+    }
+    return word;
+}
+
+void nrl_systick_start(uint32_t hz)
+{
+    timer_hz = hz;
+}
+
+uint32_t nrl_systick_milliseconds(void)
+{
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    uint8_t bytes[8] = {0};
+    bool drawn;
+
+    if (argc < 6) {
+        return 2;
+    }
+    crystal = (uint32_t)strtoul(argv[1], NULL, 0);
+    pll = (uint32_t)strtoul(argv[2], NULL, 0);
+    *plain_register(RNG_SR) = (uint32_t)strtoul(argv[3], NULL, 0);
+    status_after_restart = (uint32_t)strtoul(argv[4], NULL, 0);
+    words = argv + 5;
+    word_count = argc - 5;
+    if (!nrl_port_init(0, NULL)) {
+        return 1;
+    }
+    printf("%lu %lu %u ", (unsigned long)timer_hz, (unsigned long)*plain_register(USART_BRR), nrl_port_entropy_health());
+    drawn = nrl_port_entropy_read(NULL, bytes, sizeof(bytes));
+    printf("%d %u ", drawn, nrl_port_entropy_health());
+    for (size_t i = 0; i < sizeof(bytes); ++i) {
+        printf("%02x", bytes[i]);
+    }
+    printf(" %u\n", starts);
+    return 0;
+}
