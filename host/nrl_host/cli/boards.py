@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from nrl_edge.boards import Board, find_board, load_boards
 from nrl_host.cli.options import JsonOption, QuietOption
@@ -25,11 +25,15 @@ def boards(
     """List the boards that firmware can be generated for, and what was really run of each."""
     output = Output(as_json, quiet)
     if board is None:
-        table = Table("board", "name", "core", "isa", "noise", "evidence", "emulator")
+        # A name that is cut off cannot be copied into a command.
+        whole = [Column(title, no_wrap=True) for title in ("board", "core", "evidence")]
+        table = Table(*whole, "noise", "emulator", "name")
         for each in load_boards():
             output.line(_record(each))
-            source = each.entropy_source.description if each.entropy_source else "none"
-            table.add_row(each.id, each.name, each.core, each.isa, source, each.evidence, each.emulator or "none")
+            source = each.entropy_source
+            noise = (source.block or source.description) if source else "none"
+            emulator = each.emulator.split()[0] if each.emulator else "none"
+            table.add_row(each.id, each.core, each.evidence, noise, emulator, each.name)
         output.table(table)
         return
     found = find_board(board)
