@@ -60,10 +60,10 @@ def render_firmware(
     """All sources of one firmware: {path: text}, headers in `include/`, a linker script at the top, the rest in `src/`.
 
     `seed` and `entropy_mode` are what the agent starts with at power-on. `board` is a board or the id of one.
-    `data_bytes` (16 to 240) sets how much of a snapshot travels in one frame; the two frame buffers have at least that
-    size, and without it the board's RAM decides. The same arguments always give the same text. Raises
-    ConfigurationError for an entropy mode that no firmware, or not this board's, can start with, for an unknown board
-    and for one without a port.
+    `data_bytes` (16 to 240) sets how much of a snapshot travels in one frame at least; the two frame buffers have that
+    size or the longest message's, and without it the board's RAM decides. The same arguments always give the same
+    text. Raises ConfigurationError for an entropy mode that no firmware, or not this board's, can start with, for an
+    unknown board and for one without a port.
     """
     if isinstance(board, str):
         board = find_board(board)
@@ -89,6 +89,7 @@ def render_firmware(
         raise ConfigurationError(
             f"data_bytes = {data_bytes}: allowed are {SMALLEST_DATA_BYTES} to {LARGEST_DATA_BYTES}"
         )
+    data_bytes = max(data_bytes, _free_data_bytes(configuration.inputs))
     longest_name = load_message_table().by_name["HELLO_REPLY"].field("board").byte_count(0)
     if not board.id.isascii() or len(board.id) > longest_name:
         raise ConfigurationError(
@@ -117,6 +118,17 @@ def render_firmware(
     variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
     files["include/nrl_project.h"] = render_template(_PROJECT_TEMPLATE, variables)
     return dict(sorted(files.items()))
+
+
+def _free_data_bytes(inputs: int) -> int:
+    """Bytes of a snapshot that the buffers hold anyway, as other messages are that long.
+
+    A host asks for all that the largest frame has room for, so the firmware has to take as much.
+    """
+    messages = load_message_table().messages
+    longest = max(each.payload_bytes(inputs) for each in messages if each.trailing is None)
+    shortest_head = min(each.payload_bytes(inputs) for each in messages if each.trailing is not None)
+    return min(LARGEST_DATA_BYTES, longest - shortest_head)
 
 
 def _place(part: str, name: str) -> str:

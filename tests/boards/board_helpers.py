@@ -81,10 +81,10 @@ def equals_the_reference(board_id: str, experiment: Experiment) -> RunSummary:
     return emulated
 
 
-def snapshots_travel(board_id: str) -> None:
+def snapshots_travel(board_id: str, hidden: int = 64) -> None:
     """What a board has learned goes to another boot of it, in the largest frames there are, both ways."""
     require_board(board_id)
-    experiment = cartpole(episodes=2, hidden=64)
+    experiment = cartpole(episodes=2, hidden=hidden)
     configuration = resolve_agent(experiment)
     with make_target(board_id, configuration) as target:
         with Link(target.url) as link:

@@ -78,6 +78,8 @@ class SimavrTarget:
         self._memory: tempfile.TemporaryDirectory[str] | None = None
         self.cycles = 0
         """Clock cycles that the chip had run when it was last stopped."""
+        self.stack_bytes = 0
+        """The most that was on its stack until then."""
 
     @property
     def url(self) -> str:
@@ -169,7 +171,8 @@ class SimavrTarget:
                 # Closing its standard input ends it, and it then writes the EEPROM.
                 output, _ = process.communicate(timeout=_STOP_SECONDS)
                 words = output.split()
-                self.cycles = int(words[1]) if words[:1] == [b"cycles"] else 0
+                if len(words) == 4:
+                    self.cycles, self.stack_bytes = int(words[1]), int(words[3])
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

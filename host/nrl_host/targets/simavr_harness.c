@@ -4,7 +4,7 @@
  *     simavr_harness MCU HERTZ IMAGE [EEPROM]
  *
  * prints "listening on 127.0.0.1:PORT", serves one peer after the other, and ends when standard input closes; it then
- * prints "cycles N". EEPROM is a file that is read at the start, if it is there, and written at the end: what a chip
+ * prints "cycles N stack N": clock cycles, and the bytes of stack that were in use at most. EEPROM is a file that is read at the start, if it is there, and written at the end: what a chip
  * keeps while it is switched off. While the chip sleeps and nothing comes, time passes no faster than outside.
  */
 #ifndef _GNU_SOURCE
@@ -46,6 +46,7 @@ static struct {
     uint8_t incoming[4096];
     size_t waiting; /* bytes of `outgoing` that are still to be sent */
     uint8_t outgoing[4096];
+    unsigned lowest_stack; /* address of the stack pointer at its lowest */
 } harness = {.listener = NO_FILE, .peer = NO_FILE, .running = true, .ready_for_byte = true};
 
 static void quiet_logger(avr_t *avr, const int level, const char *format, va_list arguments)
@@ -222,6 +223,16 @@ static bool save_eeprom(avr_t *avr, const char *path)
     return fclose(file) == 0 && written;
 }
 
+/* Start-up code sets the stack pointer to the end of RAM; before that it is 0. */
+static void note_stack(const avr_t *avr)
+{
+    const unsigned pointer = (unsigned)avr->data[R_SPL] | (unsigned)avr->data[R_SPH] << 8;
+
+    if (pointer > 0xffu && pointer < harness.lowest_stack) {
+        harness.lowest_stack = pointer;
+    }
+}
+
 static void run(avr_t *avr)
 {
     avr_cycle_count_t next_look = 0;
@@ -232,6 +243,7 @@ static void run(avr_t *avr)
             avr_raise_irq(harness.input, harness.incoming[harness.taken++]);
         }
         state = avr_run(avr);
+        note_stack(avr);
         if (avr->cycle >= next_look) {
             look(0);
             next_look = avr->cycle + CYCLES_BETWEEN_LOOKS;
@@ -267,6 +279,7 @@ int main(int argc, char **argv)
     harness.avr->frequency = firmware.frequency;
     harness.avr->sleep = sleep_until_next_event;
     harness.avr->log = LOG_ERROR;
+    harness.lowest_stack = harness.avr->ramend;
     connect_uart(harness.avr);
     if (argc == 5) {
         load_eeprom(harness.avr, argv[4]);
@@ -275,7 +288,7 @@ int main(int argc, char **argv)
         return fail("cannot listen");
     }
     run(harness.avr);
-    printf("cycles %llu\n", (unsigned long long)harness.avr->cycle);
+    printf("cycles %llu stack %u\n", (unsigned long long)harness.avr->cycle, harness.avr->ramend - harness.lowest_stack);
     if (argc == 5 && !save_eeprom(harness.avr, argv[4])) {
         return fail(argv[4]);
     }
