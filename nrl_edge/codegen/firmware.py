@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import PurePosixPath
 
 from nrl_edge.agent import EntropyMode
@@ -118,6 +119,22 @@ def render_firmware(
     variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
     files["include/nrl_project.h"] = render_template(_PROJECT_TEMPLATE, variables)
     return dict(sorted(files.items()))
+
+
+def firmware_build_id(
+    configuration: AgentConfiguration,
+    *,
+    seed: int,
+    entropy_mode: EntropyMode,
+    board: Board | str = "desktop",
+    data_bytes: int | None = None,
+) -> str:
+    """The build id that the firmware rendered with these arguments tells in HELLO, in hexadecimal."""
+    files = render_firmware(configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes)
+    # The id covers everything but the file that it stands in, which has none of it then.
+    header = files["include/nrl_project.h"]
+    bytes_of_id = re.findall(r"0x([0-9a-f]{2})\b", header[header.index("NRL_BUILD_ID") :])[:_BUILD_ID_BYTES]
+    return "".join(bytes_of_id)
 
 
 def _free_data_bytes(inputs: int) -> int:

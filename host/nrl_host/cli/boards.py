@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
 from nrl_edge.boards import Board, find_board, load_boards
+from nrl_edge.experiment import load_experiment, resolve_agent
+from nrl_host.board_build import DoesNotFitError, build_for_board
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
@@ -19,11 +22,19 @@ def register(app: typer.Typer) -> None:
 
 def boards(
     board: Annotated[str | None, typer.Argument(metavar="[BOARD]", help="Show all of one board.")] = None,
+    sizes: Annotated[
+        Path | None,
+        typer.Option(metavar="EXPERIMENT", help="Build this experiment for every board, and show what it takes."),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="With --sizes: the table as Markdown.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """List the boards that firmware can be generated for, and what was really run of each."""
     output = Output(as_json, quiet)
+    if sizes is not None:
+        _show_sizes(output, sizes, board, markdown)
+        return
     if board is None:
         # A name that is cut off cannot be copied into a command.
         whole = [Column(title, no_wrap=True) for title in ("board", "core", "evidence")]
@@ -62,6 +73,35 @@ def boards(
         text = text if value is not None and text else "none"
         table.add_row(key.replace("_", " "), text)
     output.table(table)
+
+
+def _show_sizes(output: Output, path: Path, board_id: str | None, markdown: bool) -> None:
+    """One row a board: what the firmware of an experiment takes of it."""
+    experiment = load_experiment(path)
+    configuration = resolve_agent(experiment)
+    heads = ("board", "core", "flash", "of", "RAM", "of", "evidence")
+    table, lines = Table(*heads), [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for each in load_boards() if board_id is None else [find_board(board_id)]:
+        if each.toolchain is None or each.memory is None:
+            continue
+        limits = each.memory
+        record: dict[str, object] = {"board": each.id, "fits": True, "evidence": each.evidence}
+        try:
+            built = build_for_board(configuration, each, seed=experiment.entropy.seed, entropy_mode="seeded")
+            record |= built.as_dict()
+            flash, ram = f"{built.flash_bytes:,}", f"{built.ram_bytes:,}"
+        except DoesNotFitError as error:
+            record |= {"fits": False, "reason": str(error)}
+            flash = ram = "does not fit"
+        output.line(record)
+        row = (each.id, each.core, flash, f"{limits.flash_bytes:,}", ram, f"{limits.ram_bytes:,}", each.evidence)
+        table.add_row(*row)
+        lines.append(f"| {' | '.join(row)} |")
+    if markdown:
+        output.result({"agent": configuration.description}, "\n".join(lines))
+        return
+    output.table(table)
+    output.result({"agent": configuration.description}, f"bytes of {configuration.description}")
 
 
 def _record(board: Board) -> dict[str, object]:

@@ -1,0 +1,167 @@
+"""Builds the firmware of an experiment for a board, and says whether it fits before anything is flashed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nrl_edge.agent import EntropyMode
+from nrl_edge.boards import Board, Memory, find_board
+from nrl_edge.codegen.firmware import firmware_build_id
+from nrl_edge.errors import ConfigurationError, RunError
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.toolchain import ImageSizes, build_image, image_sizes
+
+STACK_RESERVE_BYTES = 512
+"""RAM that a build has to leave to the stack: more than any was seen to take in the emulator that measures it (490)."""
+_LINKER_SAYS_FULL = re.compile(r"fewer hidden units|overflowed|will not fit|is not within region")
+
+
+class DoesNotFitError(RunError):
+    """A board cannot hold the firmware."""
+
+
+@dataclass(frozen=True)
+class BoardBuild:
+    """An image and what it takes of its board."""
+
+    board: Board
+    image: Path
+    sizes: ImageSizes
+    build_id: str
+    """Hexadecimal, as HELLO tells it."""
+    flash_limit_bytes: int
+    ram_limit_bytes: int
+
+    @property
+    def flash_bytes(self) -> int:
+        """Flash that the image takes: code, constants and the initial values of variables."""
+        return self.sizes.text_bytes + self.sizes.data_bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM that its variables take; the stack comes on top."""
+        return self.sizes.data_bytes + self.sizes.bss_bytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether flash holds the image, and RAM its variables and STACK_RESERVE_BYTES."""
+        return (
+            self.flash_bytes <= self.flash_limit_bytes and self.ram_bytes + STACK_RESERVE_BYTES <= self.ram_limit_bytes
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """The result as one JSON object; sizes in bytes."""
+        return {
+            "board": self.board.id,
+            "image": str(self.image),
+            "text_bytes": self.sizes.text_bytes,
+            "data_bytes": self.sizes.data_bytes,
+            "bss_bytes": self.sizes.bss_bytes,
+            "stack_reserve_bytes": STACK_RESERVE_BYTES,
+            "flash_limit_bytes": self.flash_limit_bytes,
+            "ram_limit_bytes": self.ram_limit_bytes,
+            "build_id": self.build_id,
+        }
+
+
+def build_for_board(
+    configuration: AgentConfiguration,
+    board: Board | str,
+    *,
+    seed: int,
+    entropy_mode: EntropyMode,
+    folder: Path | None = None,
+) -> BoardBuild:
+    """Build the image of a board and return it with its sizes.
+
+    With `folder`, sources and image are put there. Raises DoesNotFitError where the board cannot hold it, naming the
+    largest network of the same kind that it does hold; ConfigurationError for a board without limits, such as the
+    desktop; MissingToolError without the board's compiler.
+    """
+    board = find_board(board) if isinstance(board, str) else board
+    memory = board.memory
+    if memory is None or board.toolchain is None:
+        raise ConfigurationError(
+            f"board {board.id!r} is no microcontroller and has no limits; choose a board with --board "
+            "(`nrl-edge boards` lists them), or build the project that `nrl-edge generate` writes"
+        )
+    built = _build(configuration, board, memory, seed, entropy_mode, folder)
+    if built is None or not built.fits:
+        raise DoesNotFitError(_does_not_fit(configuration, board, memory, built, seed, entropy_mode))
+    return built
+
+
+def _build(
+    configuration: AgentConfiguration,
+    board: Board,
+    memory: Memory,
+    seed: int,
+    entropy_mode: EntropyMode,
+    folder: Path | None,
+) -> BoardBuild | None:
+    """None where the linker already finds it too large."""
+    try:
+        image = build_image(configuration, board, seed=seed, entropy_mode=entropy_mode, folder=folder)
+    except RunError as error:
+        if _LINKER_SAYS_FULL.search(str(error)):
+            return None
+        raise
+    sizes = image_sizes(image)
+    if sizes is None:
+        raise RunError(f"{image} is no ELF file; remove it and build again")
+    build_id = firmware_build_id(configuration, seed=seed, entropy_mode=entropy_mode, board=board)
+    return BoardBuild(board, image, sizes, build_id, memory.flash_bytes, memory.ram_bytes)
+
+
+def _does_not_fit(
+    configuration: AgentConfiguration,
+    board: Board,
+    memory: Memory,
+    built: BoardBuild | None,
+    seed: int,
+    entropy_mode: EntropyMode,
+) -> str:
+    network = "-".join(map(str, configuration.layer_sizes))
+    needs = "the linker finds no room for it"
+    if built is not None:
+        needs = (
+            f"it takes {built.flash_bytes} bytes of flash and {built.ram_bytes} of RAM, and {STACK_RESERVE_BYTES} more "
+            "for the stack"
+        )
+    largest = largest_network(configuration, board, memory, seed=seed, entropy_mode=entropy_mode)
+    if largest is None:
+        advice = "no network of this kind fits: choose another board"
+    else:
+        units = "-".join(map(str, largest.layer_sizes))
+        hidden = list(largest.hidden)
+        advice = f"the largest of its kind that fits is {units}: set network.hidden = {hidden}"
+        if configuration.formats.parameter_bits == 16:
+            advice += ', or take kind = "tiny" under [arithmetic], which halves weights and traces'
+    return (
+        f"a {network} agent does not fit {board.name}, which has {memory.flash_bytes} bytes of flash and "
+        f"{memory.ram_bytes} of RAM: {needs}; {advice}"
+    )
+
+
+def largest_network(
+    configuration: AgentConfiguration, board: Board, memory: Memory, *, seed: int, entropy_mode: EntropyMode
+) -> AgentConfiguration | None:
+    """The same agent with as many units in all its hidden layers as the board holds, at most its own widest's.
+
+    By bisection over real builds: seven of them at most. None where not even one unit fits.
+    """
+
+    def with_units(units: int) -> AgentConfiguration:
+        return replace(configuration, hidden=tuple(min(units, own) for own in configuration.hidden))
+
+    fitting, too_many = 0, max(configuration.hidden)
+    while too_many - fitting > 1:
+        units = (fitting + too_many) // 2
+        built = _build(with_units(units), board, memory, seed, entropy_mode, None)
+        if built is not None and built.fits:
+            fitting = units
+        else:
+            too_many = units
+    return with_units(fitting) if fitting else None

@@ -1,0 +1,83 @@
+"""nrl-edge build for boards: sizes, limits, and what is said where a network does not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from board_helpers import EXPERIMENT, cartpole, require_board
+
+from nrl_edge.boards import load_boards
+from nrl_edge.errors import ConfigurationError, RunError
+from nrl_edge.experiment import parse_experiment, resolve_agent
+from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
+from nrl_host.cli import main
+from nrl_host.link import Link
+from nrl_host.targets import make_target
+
+BOARDS = [board.id for board in load_boards() if board.toolchain is not None]
+
+
+@pytest.mark.parametrize("board_id", BOARDS)
+def test_a_small_agent_fits_every_board(board_id: str) -> None:
+    board = require_board(board_id)
+    built = build_for_board(resolve_agent(cartpole()), board, seed=3, entropy_mode="seeded")
+    assert built.fits and built.image.read_bytes()[:4] == b"\x7fELF"
+    assert 4_000 < built.flash_bytes < built.flash_limit_bytes
+    assert 4 * 48 < built.ram_bytes <= built.ram_limit_bytes - STACK_RESERVE_BYTES
+
+
+@pytest.mark.parametrize(("board_id", "hidden"), [("uno", 64), ("microbit", 128)])
+@pytest.mark.slow
+def test_what_does_not_fit_is_refused_and_the_largest_that_does_is_named(board_id: str, hidden: int) -> None:
+    require_board(board_id)
+    text = EXPERIMENT.format(hidden=f"{hidden}, {hidden}", episodes=1, kind="int16", preset="edge")
+    configuration = resolve_agent(parse_experiment(text))
+    with pytest.raises(RunError, match=r"network\.hidden = \[(\d+), \1\]") as caught:
+        build_for_board(configuration, board_id, seed=0, entropy_mode="seeded")
+    units = int(str(caught.value).split("network.hidden = [")[1].split(",")[0])
+    largest = text.replace(f"[{hidden}, {hidden}]", f"[{units}, {units}]")
+    assert build_for_board(resolve_agent(parse_experiment(largest)), board_id, seed=0, entropy_mode="seeded").fits
+    too_large = text.replace(f"[{hidden}, {hidden}]", f"[{units + 1}, {units + 1}]")
+    with pytest.raises(RunError, match="does not fit"):
+        build_for_board(resolve_agent(parse_experiment(too_large)), board_id, seed=0, entropy_mode="seeded")
+
+
+def test_the_build_id_is_what_the_device_says() -> None:
+    require_board("microbit")
+    configuration = resolve_agent(cartpole())
+    built = build_for_board(configuration, "microbit", seed=5, entropy_mode="seeded")
+    with make_target("microbit", configuration, seed=5, program=built.image) as target, Link(target.url) as link:
+        assert link.hello.build_id.hex() == built.build_id
+
+
+def test_the_desktop_has_no_limits_to_build_against() -> None:
+    with pytest.raises(ConfigurationError, match="--board"):
+        build_for_board(resolve_agent(cartpole()), "desktop", seed=0, entropy_mode="seeded")
+
+
+def test_the_command_reports_sizes_and_limits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_board("uno")
+    path = tmp_path / "experiment.toml"
+    path.write_text(EXPERIMENT.format(hidden=32, episodes=1, kind="int16", preset="edge"), encoding="utf-8")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["nrl-edge", "build", str(path), *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return int(caught.value.code or 0), capsys.readouterr().out
+
+    code, out = run("--board", "uno", "--json", "--output", str(tmp_path / "firmware"))
+    result = json.loads(out.splitlines()[-1])
+    assert code == 0
+    assert set(result) >= {
+        *("board", "text_bytes", "data_bytes", "bss_bytes", "flash_limit_bytes", "ram_limit_bytes", "build_id")
+    }
+    assert (result["board"], result["ram_limit_bytes"]) == ("uno", 2048)
+    assert Path(result["image"]).parent == tmp_path / "firmware"
+    assert "of 2048" in run("--board", "uno")[1]
+    assert run()[0] == 2, "the experiment's own board is the desktop"
+    assert run("--board", "moon")[0] == 2
