@@ -95,6 +95,11 @@ def prepare_system_core(folder: Path | None = None) -> Path:
     return folder
 
 
+def _is_for_desktop(project: Path) -> bool:
+    ini = project / "platformio.ini"
+    return ini.is_file() and "[env:desktop]" in ini.read_text(encoding="utf-8")
+
+
 def build_project(project: Path, environment: str = "desktop", toolchain: Toolchain = "system") -> Path:
     """Build one environment of a generated project and return the program or image.
 
@@ -102,6 +107,11 @@ def build_project(project: Path, environment: str = "desktop", toolchain: Toolch
     Raises ConfigurationError where `project` is none, MissingToolError where a tool is missing, RunError with the
     compiler's messages where the build fails.
     """
+    if (project / "nrl_project.json").is_file() and environment == "desktop" and not _is_for_desktop(project):
+        raise ConfigurationError(
+            f"{project} is firmware for a microcontroller; its README.md has the command that builds it, and "
+            "nrl-edge build EXPERIMENT --board BOARD builds it too, with its sizes"
+        )
     if not (project / "platformio.ini").is_file():
         raise ConfigurationError(
             f"{project} holds no platformio.ini; write a project with: nrl-edge generate EXPERIMENT --output {project}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, ToolchainName, find_board
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
+from nrl_edge.codegen.flags import build_flags
 from nrl_edge.codegen.render import write_files
 from nrl_edge.errors import MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
@@ -19,22 +19,12 @@ from nrl_host.image import ImageSizes, image_sizes
 __all__ = ["ImageSizes", "build_flags", "build_image", "find_cross_compiler", "image_sizes"]
 
 
-@dataclass(frozen=True)
-class _Toolchain:
-    packages: str
-    """Debian packages that hold it."""
-    freestanding: bool
-    """Whether firmware is built without a C library."""
-
-
-_TOOLCHAINS: dict[ToolchainName, _Toolchain] = {
-    "arm-none-eabi": _Toolchain("gcc-arm-none-eabi binutils-arm-none-eabi", freestanding=True),
-    "riscv64-unknown-elf": _Toolchain("gcc-riscv64-unknown-elf binutils-riscv64-unknown-elf", freestanding=True),
-    "avr": _Toolchain("gcc-avr binutils-avr avr-libc", freestanding=False),
+_PACKAGES: dict[ToolchainName, str] = {
+    "arm-none-eabi": "gcc-arm-none-eabi binutils-arm-none-eabi",
+    "riscv64-unknown-elf": "gcc-riscv64-unknown-elf binutils-riscv64-unknown-elf",
+    "avr": "gcc-avr binutils-avr avr-libc",
 }
-_CROSS_FLAGS = ("-Os", "-g", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
-_FREESTANDING_FLAGS = ("-ffreestanding", "-nostdlib")
-_FREESTANDING_LIBRARIES = ("-lgcc",)
+"""Debian packages that hold each cross compiler."""
 
 
 def find_cross_compiler(toolchain: ToolchainName) -> CCompiler:
@@ -43,18 +33,9 @@ def find_cross_compiler(toolchain: ToolchainName) -> CCompiler:
     if shutil.which(name) is None:
         raise MissingToolError(
             f"{name} is not installed, which builds this board's firmware; install it, on Debian and Ubuntu with: "
-            f"apt-get install {_TOOLCHAINS[toolchain].packages}"
+            f"apt-get install {_PACKAGES[toolchain]}"
         )
     return CCompiler((name,))
-
-
-def build_flags(board: Board) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Flags for compiling and linking the firmware of a board at once, and the libraries behind its sources."""
-    if board.toolchain is None:
-        return board.flags, ()
-    if _TOOLCHAINS[board.toolchain].freestanding:
-        return (*board.flags, *_CROSS_FLAGS, *_FREESTANDING_FLAGS), _FREESTANDING_LIBRARIES
-    return (*board.flags, *_CROSS_FLAGS), ()
 
 
 def build_image(

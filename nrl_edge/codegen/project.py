@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from nrl_edge import __version__
+from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
-from nrl_edge.codegen.firmware import render_firmware
+from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
+from nrl_edge.codegen.flags import build_flags
 from nrl_edge.codegen.render import render_template, write_files
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, explicit_experiment
@@ -20,11 +23,13 @@ MARKER = "nrl_project.json"
 
 def render_project(experiment: Experiment, configuration: AgentConfiguration) -> dict[str, str]:
     """All files of the project by their path inside it. The same experiment always gives the same text."""
+    board = find_board(experiment.board.id)
+    flags, libraries = build_flags(board)
     files = render_firmware(
         configuration,
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
-        board=experiment.board.id,
+        board=board,
     )
     core = set(render_core(configuration))
     values = {
@@ -34,9 +39,15 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
         "parameters": configuration.parameters,
         "weight_bytes": configuration.weight_bytes,
         "environment": experiment.board.id,
+        "board": board,
+        "compile_command": compile_command(board, LINKER_SCRIPT in files),
+        "flags": flags,
+        "libraries": libraries,
+        "linker_script": LINKER_SCRIPT if LINKER_SCRIPT in files else None,
         "core_files": sorted(path for path in files if Path(path).name in core),
     }
-    files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
+    if board.toolchain is None or board.platformio is not None:
+        files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
     files["README.md"] = render_template("project/README.md.j2", values)
     files["experiment.toml"] = explicit_experiment(experiment, configuration.formats).to_toml()
     manifest = {
@@ -48,6 +59,14 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
     }
     files[MARKER] = json.dumps(manifest, indent=2) + "\n"
     return files
+
+
+def compile_command(board: Board, has_linker_script: bool) -> str:
+    """The shell command that compiles and links a project of a board with a cross compiler, in the project's folder."""
+    flags, libraries = build_flags(board)
+    script = (f"-T{LINKER_SCRIPT}",) if has_linker_script else ()
+    options = shlex.join(["-std=c99", *flags, *script, "-Iinclude"])
+    return f"{board.toolchain}-gcc {options} src/*.c src/*/*.c {' '.join((*libraries, '-o', 'firmware.elf'))}"
 
 
 def write_project(experiment: Experiment, configuration: AgentConfiguration, folder: Path) -> list[Path]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import configparser
 import json
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 from board_helpers import EXPERIMENT, cartpole, require_board
 
 from nrl_edge.boards import load_boards
+from nrl_edge.codegen.project import write_project
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment import parse_experiment, resolve_agent
 from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
 from nrl_host.cli import main
 from nrl_host.link import Link
 from nrl_host.targets import make_target
+from nrl_host.toolchain import image_sizes
 
 BOARDS = [board.id for board in load_boards() if board.toolchain is not None]
 
@@ -81,3 +86,29 @@ def test_the_command_reports_sizes_and_limits(
     assert "of 2048" in run("--board", "uno")[1]
     assert run()[0] == 2, "the experiment's own board is the desktop"
     assert run("--board", "moon")[0] == 2
+
+
+@pytest.mark.parametrize("board_id", ["uno", "microbit", "mps2_an386", "riscv32_virt"])
+def test_the_command_in_a_generated_project_builds_the_same_image(board_id: str, tmp_path: Path) -> None:
+    board = require_board(board_id)
+    text = EXPERIMENT.format(hidden=8, episodes=1, kind="int16", preset="edge") + f'[board]\nid = "{board_id}"\n'
+    experiment = parse_experiment(text)
+    configuration = resolve_agent(experiment)
+    write_project(experiment, configuration, tmp_path / "firmware")
+    page = (tmp_path / "firmware" / "README.md").read_text(encoding="utf-8")
+    [command] = [line.strip() for line in page.splitlines() if line.startswith(f"    {board.toolchain}-gcc ")]
+    subprocess.run(["sh", "-c", command], cwd=tmp_path / "firmware", check=True, capture_output=True)
+    built = build_for_board(configuration, board, seed=experiment.entropy.seed, entropy_mode="seeded")
+    sizes = image_sizes(tmp_path / "firmware" / "firmware.elf")
+    assert sizes is not None
+    assert (sizes.data_bytes, sizes.bss_bytes) == (built.sizes.data_bytes, built.sizes.bss_bytes)
+    # The order of the files on the command line is another, and with it what fills the gaps between them.
+    assert abs(sizes.text_bytes - built.sizes.text_bytes) <= 32
+    ini = tmp_path / "firmware" / "platformio.ini"
+    assert ini.exists() == (board.platformio is not None)
+    if board.platformio is not None:
+        parsed = configparser.ConfigParser()
+        parsed.read_string(ini.read_text(encoding="utf-8"))
+        section = parsed[f"env:{board_id}"]
+        assert (section["platform"], section["board"]) == (board.platformio.platform, board.platformio.board)
+        assert shlex.split(section["build_flags"].replace("\n", " "))[: len(board.flags)] == list(board.flags)

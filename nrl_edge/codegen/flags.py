@@ -1,0 +1,23 @@
+"""How the compiler is called for the firmware of a board: one place for builds here and for generated projects."""
+
+from __future__ import annotations
+
+from nrl_edge.boards import Board
+
+CROSS_FLAGS = ("-Os", "-g", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
+FREESTANDING_FLAGS = ("-ffreestanding", "-nostdlib")
+FREESTANDING_LIBRARIES = ("-lgcc",)
+
+
+def is_freestanding(board: Board) -> bool:
+    """Whether the firmware of a board is built without a C library: all are, but AVR's and the desktop's."""
+    return board.toolchain in ("arm-none-eabi", "riscv64-unknown-elf")
+
+
+def build_flags(board: Board) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Flags for compiling and linking the firmware of a board at once, and the libraries behind its sources."""
+    if board.toolchain is None:
+        return board.flags, ()
+    if is_freestanding(board):
+        return (*board.flags, *CROSS_FLAGS, *FREESTANDING_FLAGS), FREESTANDING_LIBRARIES
+    return (*board.flags, *CROSS_FLAGS), ()
