@@ -37,7 +37,10 @@ def test_every_shown_command_exists_with_its_options(page: str, line: str) -> No
     words = shlex.split(line)
     assert words[1] in COMMANDS or words[1].startswith("--"), f"{page}: {line}"
     if words[1] in COMMANDS:
-        known = {option for parameter in COMMANDS[words[1]].params for option in parameter.opts} | {"--help"}
+        command = COMMANDS[words[1]]
+        if hasattr(command, "commands"):
+            command = command.commands[words[2]]
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         used = {word.split("=")[0] for word in words[2:] if word.startswith("-")}
         assert used <= known, f"{page}: {line}"
 

@@ -23,6 +23,7 @@ from nrl_host.cli import (
     generate,
     hil,
     new,
+    noise,
     ports,
     replay,
     report,
@@ -56,7 +57,9 @@ def _root(
     pass
 
 
-for _verb in (new, train, generate, build, sim, hil, replay, report, sweep, study, validate, boards, ports, demo):
+for _verb in (
+    *(new, train, generate, build, sim, hil, replay, report, sweep, study, validate, noise, boards, ports, demo),
+):
     _verb.register(app)
 
 

@@ -1,0 +1,125 @@
+"""The continuous health tests of NIST SP 800-90B, section 4.4, for a source of single bits.
+
+Both count how often one value comes: the repetition count in a row, the adaptive proportion in a window of 1024. What
+is too often follows from the min-entropy H that the source claims a bit, and from alpha, the chance that a source which
+keeps its claim raises an alarm all the same, at one place where an alarm could be raised.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_edge.errors import ConfigurationError
+
+WINDOW = 1024
+"""Bits of a window of the adaptive proportion test of a binary source (section 4.4.2)."""
+START_UP_BITS = 1024
+"""Bits that have to pass both tests before any is used (section 4.3)."""
+
+Bits = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Cutoffs:
+    """From how many on a count is an alarm."""
+
+    repetition: int
+    """Equal bits in a row."""
+    proportion: int
+    """Bits of a window that equal its first, that one included."""
+
+
+def cutoffs(min_entropy: float, alpha_exponent: int) -> Cutoffs:
+    """The cut-offs for a source of `min_entropy` bits a bit, at alpha = 2^-alpha_exponent.
+
+    Repetition count (4.4.1): C = 1 + ceil(-log2(alpha) / H). Adaptive proportion (4.4.2): C = 1 + critbinom(W, 2^-H,
+    1 - alpha), the smallest number that a binomial count exceeds with a probability of at most alpha. Raises
+    ConfigurationError where H is not above 0 and up to 1, or the exponent not 1 to 200.
+    """
+    if not 0.0 < min_entropy <= 1.0:
+        raise ConfigurationError(f"min-entropy {min_entropy}: a bit has more than 0 and at most 1")
+    if not 1 <= alpha_exponent <= 200:
+        raise ConfigurationError(f"alpha 2^-{alpha_exponent}: an exponent from 1 to 200 is needed")
+    repetition = 1 + math.ceil(alpha_exponent / min_entropy)
+    return Cutoffs(repetition, min(WINDOW, 1 + _critical_binomial(2.0**-min_entropy, 2.0**-alpha_exponent)))
+
+
+def _critical_binomial(probability: float, alpha: float) -> int:
+    """The smallest k with P(X > k) <= alpha, X of WINDOW draws; summed from the tail, where 1 - alpha would round."""
+    log_p, log_q = math.log(probability), math.log1p(-probability)
+    tail = 0.0
+    for k in range(WINDOW, -1, -1):
+        log_choose = math.lgamma(WINDOW + 1) - math.lgamma(k + 1) - math.lgamma(WINDOW - k + 1)
+        tail += math.exp(log_choose + k * log_p + (WINDOW - k) * log_q)
+        if tail > alpha:
+            return k
+    return 0
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A count that reached its cut-off."""
+
+    test: Literal["repetition", "proportion"]
+    position: int
+    """Index, from the stream's start, of the bit that raised it."""
+
+
+class HealthTests:
+    """Both tests over a stream that comes in pieces of any length; how it is cut changes nothing.
+
+    A run of equal bits raises one alarm, at its cut-off; a window one, at the bit that reaches the cut-off. Windows
+    follow each other without overlapping, as the standard has them.
+    """
+
+    def __init__(self, limits: Cutoffs) -> None:
+        self.limits = limits
+        self.position = 0
+        """Bits seen."""
+        self._last: int | None = None
+        self._run = 0
+        self._window: Bits = np.zeros(0, np.uint8)
+
+    def feed(self, bits: Bits) -> list[Alarm]:
+        """Take bits (N,), each 0 or 1, and return the alarms that they raise, by position."""
+        if bits.size == 0:
+            return []
+        alarms = [*self._repetitions(bits), *self._proportions(bits)]
+        self.position += len(bits)
+        return sorted(alarms, key=lambda alarm: (alarm.position, alarm.test))
+
+    def _repetitions(self, bits: Bits) -> list[Alarm]:
+        # Runs begin where a bit differs from the one before; the first may go on from the last piece.
+        starts = np.flatnonzero(np.diff(bits)) + 1
+        starts = np.concatenate(([0], starts))
+        lengths = np.diff(np.concatenate((starts, [len(bits)])))
+        carried = self._run if self._last == int(bits[0]) else 0
+        before = np.zeros(len(lengths), np.int64)
+        before[0] = carried
+        reached = (before < self.limits.repetition) & (before + lengths >= self.limits.repetition)
+        places = starts + self.limits.repetition - 1 - before
+        self._last, self._run = int(bits[-1]), int(before[-1] + lengths[-1])
+        return [Alarm("repetition", self.position + int(place)) for place in places[reached]]
+
+    def _proportions(self, bits: Bits) -> list[Alarm]:
+        held = len(self._window)
+        joined = np.concatenate((self._window, bits))
+        first = self.position - held
+        whole = len(joined) // WINDOW * WINDOW
+        alarms = []
+        for start, window in ((0, joined[:whole].reshape(-1, WINDOW)), (whole, joined[None, whole:])):
+            if window.size == 0:
+                continue
+            counts = np.cumsum(window == window[:, :1], axis=1, dtype=np.int64)
+            rows = np.flatnonzero(counts[:, -1] >= self.limits.proportion)
+            columns = np.argmax(counts[rows] >= self.limits.proportion, axis=1)
+            places = first + start + rows * WINDOW + columns
+            # A window that is not full yet comes again with the next piece: only what is new in it counts.
+            alarms += [Alarm("proportion", int(place)) for place in places if place >= self.position]
+        self._window = joined[whole:]
+        return alarms
