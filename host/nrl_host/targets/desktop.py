@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import selectors
-import subprocess
-import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Literal
+from typing import Literal
 
 from nrl_edge.agent import EntropyMode
-from nrl_edge.errors import DeviceError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.targets.process import ProcessTarget
 from nrl_host.toolchain import build_image
 
 Transport = Literal["tcp", "pty"]
 
-_START_SECONDS = 10.0
-_STOP_SECONDS = 3.0
 _SANITIZE_FLAGS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-_ANNOUNCEMENT = "listening on "
 
 
 def build_desktop_firmware(
@@ -40,12 +32,10 @@ def build_desktop_firmware(
     return build_image(configuration, "desktop", seed=seed, entropy_mode=entropy_mode, folder=folder, extra_flags=flags)
 
 
-class DesktopTarget:
-    """The firmware of one agent in a process, behind TCP on 127.0.0.1 or a pseudo terminal.
+class DesktopTarget(ProcessTarget):
+    """The firmware of one agent in a process, behind TCP on 127.0.0.1 or a pseudo terminal; see ProcessTarget.
 
-    `seed` and `entropy_mode` are what the firmware starts with at power-on. `folder` takes the generated sources and
-    the program; without one, the program is kept in the user's cache of builds. `program` is firmware that was built
-    already. `sanitize` builds with the address and undefined-behaviour sanitizers.
+    `sanitize` builds with the address and undefined-behaviour sanitizers.
     """
 
     def __init__(
@@ -59,126 +49,21 @@ class DesktopTarget:
         folder: Path | None = None,
         program: Path | None = None,
     ) -> None:
-        self.configuration = configuration
-        self._entropy_mode = entropy_mode
-        self._seed = seed
+        super().__init__("the desktop firmware", configuration, entropy_mode, seed=seed, folder=folder, program=program)
         self._transport = transport
         self._sanitize = sanitize
-        self._folder = folder
-        self._program = program
-        self._url = ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
-        self._error_text = ""
 
-    @property
-    def url(self) -> str:
-        """The port to open while the target runs."""
-        if self._process is None:
-            raise DeviceError("the desktop firmware is not running: start the target first")
-        return self._url
+    def _build(self) -> Path:
+        return build_desktop_firmware(
+            self.configuration,
+            seed=self._seed,
+            entropy_mode=self._entropy_mode,
+            sanitize=self._sanitize,
+            folder=self._folder,
+        )
 
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The running firmware."""
-        if self._process is None:
-            raise DeviceError("the desktop firmware is not running: start the target first")
-        return self._process
-
-    def __enter__(self) -> DesktopTarget:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Build the firmware where that has not been done yet, start it and wait until it can be reached."""
-        if self._process is not None:
-            raise DeviceError("the desktop firmware is already running")
-        try:
-            if self._program is None:
-                self._program = build_desktop_firmware(
-                    self.configuration,
-                    seed=self._seed,
-                    entropy_mode=self._entropy_mode,
-                    sanitize=self._sanitize,
-                    folder=self._folder,
-                )
-            self._launch(self._program)
-        except BaseException:
-            self.stop()
-            raise
-
-    def restart(self) -> None:
-        """Switch the firmware off and on, as a reset does: a new session and a fresh agent. The url may change."""
-        self._end_process()
-        self.start()
-
-    def stop(self) -> None:
-        """End the process. Its error output can still be read."""
-        self._end_process()
-
-    def error_output(self) -> str:
-        """What the firmware, running or the last to run, wrote to standard error so far."""
-        if self._errors is not None:
-            # pread: the firmware writes at the position of the same open file, which must stay where it is.
-            written = os.pread(self._errors.fileno(), os.fstat(self._errors.fileno()).st_size, 0)
-            self._error_text = written.decode("utf-8", "replace")
-        return self._error_text
-
-    def _launch(self, program: Path) -> None:
-        # A file, not a pipe: a sanitizer's report must never block the firmware.
-        self._errors = tempfile.TemporaryFile(prefix="nrl-edge-")  # noqa: SIM115
+    def _launch(self, program: Path) -> str:
         way = ["--tcp", "0"] if self._transport == "tcp" else ["--pty"]
-        try:
-            # Its standard input is a pipe of ours, so that it ends with us whatever happens.
-            self._process = subprocess.Popen(
-                [str(program), *way, "--watch-stdin"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                # A terminal's Ctrl-C is for the host, which still has an episode to finish with the firmware.
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise DeviceError(f"cannot start {program}: {error}") from error
-        announcement = self._announcement()
-        if not announcement.startswith(_ANNOUNCEMENT):
-            reason = self.error_output().strip() or f"it said {announcement!r}"
-            raise DeviceError(f"the desktop firmware did not start: {reason}")
-        place = announcement.removeprefix(_ANNOUNCEMENT).strip()
-        self._url = f"socket://{place}" if self._transport == "tcp" else place
-
-    def _announcement(self) -> str:
-        output = self.process.stdout
-        if output is None:
-            return ""
-        with selectors.DefaultSelector() as selector:
-            selector.register(output, selectors.EVENT_READ)
-            if not selector.select(_START_SECONDS):
-                return ""
-        return output.readline().decode("utf-8", "replace")
-
-    def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            self._wait_for(process)
-        if self._errors is not None:
-            self.error_output()
-            self._errors.close()
-            self._errors = None
-
-    @staticmethod
-    def _wait_for(process: subprocess.Popen[bytes]) -> None:
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        self._spawn([str(program), *way, "--watch-stdin"])
+        place = self._announced_place()
+        return f"socket://{place}" if self._transport == "tcp" else place

@@ -1,0 +1,39 @@
+"""What emulators of boards share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nrl_edge.agent import EntropyMode
+from nrl_edge.boards import Board, find_board
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.targets.process import ProcessTarget
+from nrl_host.toolchain import build_image
+
+
+class EmulatedTarget(ProcessTarget):
+    """The firmware of one agent in the emulator of a board; see ProcessTarget. `board` is a board or the id of one."""
+
+    def __init__(
+        self,
+        configuration: AgentConfiguration,
+        board: Board | str,
+        entropy_mode: EntropyMode = "seeded",
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        program: Path | None = None,
+    ) -> None:
+        self.board = find_board(board) if isinstance(board, str) else board
+        super().__init__(
+            f"the emulated {self.board.id}", configuration, entropy_mode, seed=seed, folder=folder, program=program
+        )
+
+    def _build(self) -> Path:
+        return build_image(
+            self.configuration,
+            self.board,
+            seed=self._seed,
+            entropy_mode=self._entropy_mode,
+            folder=self._folder,
+        )

@@ -1,0 +1,169 @@
+"""What all places share in which firmware runs as a process of this computer: the firmware itself, or an emulator."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from nrl_edge.agent import EntropyMode
+from nrl_edge.errors import DeviceError
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+
+STOP_SECONDS = 3.0
+"""How long a process may take to end before it is killed."""
+ANNOUNCEMENT = "listening on "
+"""How a program of ours begins the line that says where it can be reached."""
+_START_SECONDS = 20.0
+
+
+class ProcessTarget(ABC):
+    """The firmware of one agent in a process that can be started, stopped and started again.
+
+    `name` is what errors call it. `seed` and `entropy_mode` are what the firmware starts with at power-on. `folder`
+    takes the generated sources and the image; without one, the image is kept in the user's cache of builds. `program`
+    is an image that was built already.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        configuration: AgentConfiguration,
+        entropy_mode: EntropyMode,
+        *,
+        seed: int,
+        folder: Path | None,
+        program: Path | None,
+    ) -> None:
+        self.configuration = configuration
+        self._name = name
+        self._entropy_mode = entropy_mode
+        self._seed = seed
+        self._folder = folder
+        self._program = program
+        self._url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._error_text = ""
+
+    @abstractmethod
+    def _build(self) -> Path:
+        """Build the image."""
+
+    @abstractmethod
+    def _launch(self, program: Path) -> str:
+        """Start the process with an image, wait until it can be reached, and return its url."""
+
+    @property
+    def url(self) -> str:
+        """The port to open while the target runs."""
+        if self._process is None:
+            raise DeviceError(f"{self._name} is not running: start the target first")
+        return self._url
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running process."""
+        if self._process is None:
+            raise DeviceError(f"{self._name} is not running: start the target first")
+        return self._process
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Build the image where that has not been done yet, start it and wait until it can be reached.
+
+        Raises MissingToolError where a compiler or an emulator is not installed, DeviceError where it does not start.
+        """
+        if self._process is not None:
+            raise DeviceError(f"{self._name} is already running")
+        try:
+            if self._program is None:
+                self._program = self._build()
+            self._url = self._launch(self._program)
+        except BaseException:
+            self.stop()
+            raise
+
+    def restart(self) -> None:
+        """Switch the firmware off and on, as a reset does: a new session and a fresh agent. The url may change."""
+        self._end_process()
+        self.start()
+
+    def stop(self) -> None:
+        """End the process. Its error output can still be read. Stopping twice is fine."""
+        self._end_process()
+
+    def error_output(self) -> str:
+        """What the process, running or the last to run, wrote to standard error so far."""
+        if self._errors is not None:
+            # pread: the process writes at the position of the same open file, which must stay where it is.
+            written = os.pread(self._errors.fileno(), os.fstat(self._errors.fileno()).st_size, 0)
+            self._error_text = written.decode("utf-8", "replace")
+        return self._error_text
+
+    def _spawn(self, command: Sequence[str], inherited_files: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        """Start a process with pipes to its standard input and output."""
+        # A file, not a pipe: what it writes to standard error must never block it.
+        self._errors = tempfile.TemporaryFile(prefix="nrl-edge-")  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                pass_fds=inherited_files,
+                # A terminal's Ctrl-C is for the host, which still has an episode to finish with the firmware.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise DeviceError(f"cannot start {command[0]}: {error}") from error
+        return self._process
+
+    def _announced_place(self) -> str:
+        """Where a program of ours says, in its first line, that it listens. Raises DeviceError if it says otherwise."""
+        output = self.process.stdout
+        line = ""
+        if output is not None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(output, selectors.EVENT_READ)
+                if selector.select(_START_SECONDS):
+                    line = output.readline().decode("utf-8", "replace")
+        if not line.startswith(ANNOUNCEMENT):
+            reason = self.error_output().strip() or f"it said {line!r}"
+            raise DeviceError(f"{self._name} did not start: {reason}")
+        return line.removeprefix(ANNOUNCEMENT).strip()
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            try:
+                self._wait_for_end(process)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        if self._errors is not None:
+            self.error_output()
+            self._errors.close()
+            self._errors = None
+
+    def _wait_for_end(self, process: subprocess.Popen[bytes]) -> bytes:
+        """Ask the process to end, and return what it still wrote. Raises TimeoutExpired where it does not end.
+
+        Programs of ours end when their standard input closes, whatever becomes of us.
+        """
+        output, _ = process.communicate(timeout=STOP_SECONDS)
+        return output
