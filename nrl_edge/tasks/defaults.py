@@ -26,8 +26,6 @@ class TaskDefaults:
     """The learning rate is 2^-learning_rate_exponent."""
     clip_exponent: int | None = 2
     """An update's norm is at most 2^-clip_exponent."""
-    observation_frac_bits: int = 10
-    """Q format of the fixed-point agent's observations."""
 
     @property
     def learning_rate(self) -> float:
@@ -64,7 +62,6 @@ TASK_DEFAULTS: dict[str, TaskDefaults] = {
         episodes=1000,
         learning_rate_exponent=7,
         clip_exponent=2,
-        observation_frac_bits=9,
     ),
     # The better policies of exact float64 learners earn 250 to 280 of at most 300 a trial.
     "reaching": TaskDefaults(
