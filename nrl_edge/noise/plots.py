@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,29 +11,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nrl_edge.figures import COLOURS, MUTED, STYLE, save_figure
 from nrl_edge.noise.analysis import LAG_ALARM, NoiseReport
 
-_RC: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "nrl-edge",
-    "font.size": 10,
-    "axes.edgecolor": "#b8b8b8",
-    "axes.labelcolor": "#444444",
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-}
-_BLUE, _GREY = "#0072b2", "#777777"
 IMAGE_SIDE = 256
 """Bits a side of the picture of bits."""
 
 
 def write_plot(path: Path, title: str, bits: NDArray[np.uint8], report: NoiseReport) -> None:
     """Draw the three pictures side by side into one file; the suffix (.svg, .png) is its kind."""
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(12.5, 3.9), layout="constrained")
         FigureCanvasAgg(figure)
         histogram, correlation, image = figure.subplots(1, 3, width_ratios=[1.2, 1.2, 1.0])
@@ -42,20 +28,20 @@ def write_plot(path: Path, title: str, bits: NDArray[np.uint8], report: NoiseRep
         values = np.packbits(bits[: len(bits) // 8 * 8], bitorder="little")
         counts = np.bincount(values, minlength=256)
         expected = len(values) / 256.0
-        histogram.bar(np.arange(256), counts, width=1.0, color=_BLUE)
-        histogram.axhline(expected, color=_GREY, linewidth=1.0)
+        histogram.bar(np.arange(256), counts, width=1.0, color=COLOURS[0])
+        histogram.axhline(expected, color=MUTED, linewidth=1.0)
         for side in (-1.0, 1.0):
-            histogram.axhline(expected + side * 3.0 * math.sqrt(expected), color=_GREY, linewidth=0.8, linestyle=":")
+            histogram.axhline(expected + side * 3.0 * math.sqrt(expected), color=MUTED, linewidth=0.8, linestyle=":")
         histogram.set_title("bytes (dotted: 3 deviations)")
         histogram.set_xlabel("value")
         histogram.set_ylabel("count")
 
         lags = np.arange(1, len(report.autocorrelation) + 1)
-        correlation.vlines(lags, 0.0, report.autocorrelation, color=_BLUE, linewidth=1.6)
-        correlation.axhline(0.0, color=_GREY, linewidth=1.0)
+        correlation.vlines(lags, 0.0, report.autocorrelation, color=COLOURS[0], linewidth=1.6)
+        correlation.axhline(0.0, color=MUTED, linewidth=1.0)
         for side in (-1.0, 1.0):
             limit = side * LAG_ALARM / math.sqrt(report.bits)
-            correlation.axhline(limit, color="#d55e00", linewidth=0.9, linestyle=":")
+            correlation.axhline(limit, color=COLOURS[1], linewidth=0.9, linestyle=":")
         correlation.set_title(f"autocorrelation (dotted: {LAG_ALARM:g} deviations)")
         correlation.set_xlabel("lag, bits")
 
@@ -65,4 +51,4 @@ def write_plot(path: Path, title: str, bits: NDArray[np.uint8], report: NoiseRep
         image.set_yticks([])
         image.set_title(f"the first {side * side:,} bits")
         figure.suptitle(f"{title}: {report.bits:,} bits, {report.ones:.2%} ones", x=0.01, ha="left", fontsize=12)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        save_figure(figure, path)

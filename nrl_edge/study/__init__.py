@@ -5,7 +5,7 @@ from nrl_edge.study.definition import Study, Variant, expand_seeds, load_study, 
 from nrl_edge.study.run import StudyOutcome, VariantState, run_study, study_state
 from nrl_edge.study.schedule import DaskScheduler, LocalScheduler, Scheduler, make_scheduler
 from nrl_edge.study.store import StudyFolder
-from nrl_edge.study.table import Row, Summary, make_row, summarise
+from nrl_edge.study.table import Row, Summary, estimate_text, make_row, summarise
 
 __all__ = [
     "CellResult",
@@ -20,6 +20,7 @@ __all__ = [
     "Summary",
     "Variant",
     "VariantState",
+    "estimate_text",
     "expand_seeds",
     "load_study",
     "make_row",

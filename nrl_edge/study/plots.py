@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nrl_edge import statistics
+from nrl_edge.figures import COLOURS, STYLE, save_figure
 from nrl_edge.lockstep import MEAN_WINDOW
 from nrl_edge.study.cells import CellResult
 from nrl_edge.study.definition import Variant
@@ -25,28 +26,7 @@ Floats = NDArray[np.float64]
 CURVE_POINTS = 200
 """Points that a learning curve is drawn with."""
 
-# Told apart by colour-blind eyes and in grey, together with the dashes (Okabe and Ito 2008, without yellow).
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4d4d4d", "#882255")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)))
-_RC: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "nrl-edge",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.edgecolor": "#b8b8b8",
-    "axes.labelcolor": "#444444",
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.parse_math": False,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-}
 
 
 def write_plots(
@@ -79,7 +59,7 @@ def draw_learning_curves(
 
     `returns` holds the returns of every seed by `Variant.name`, (episodes,) each.
     """
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _figure(7.2, 4.2)
         for index, summary in enumerate(summaries):
             runs = returns.get(summary.variant.name)
@@ -87,13 +67,13 @@ def draw_learning_curves(
                 continue
             episodes, curves = running_means(np.array(runs))
             mean, low, high = statistics.mean_band(curves)
-            style: Any = {"color": _COLOURS[index % len(_COLOURS)]}
+            style: Any = {"color": COLOURS[index % len(COLOURS)]}
             axes.fill_between(episodes, low, high, alpha=0.18, linewidth=0, **style)
             axes.plot(
                 episodes,
                 mean,
                 linewidth=1.8,
-                linestyle=_DASHES[(index + index // len(_COLOURS)) % 4],
+                linestyle=_DASHES[(index + index // len(COLOURS)) % 4],
                 label=_label(summary, summaries),
                 **style,
             )
@@ -106,7 +86,7 @@ def draw_learning_curves(
         axes.set_title(f"{title}, {seeds} seeds: mean and 95 % bootstrap interval", color="#222222")
         axes.margins(x=0.01)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def draw_episodes_to_threshold(path: Path, title: str, summaries: Sequence[Summary]) -> None:
@@ -115,12 +95,12 @@ def draw_episodes_to_threshold(path: Path, title: str, summaries: Sequence[Summa
     finite = [float(value) for each in own for value in each.episodes[np.isfinite(each.episodes)]]
     longest = max((row.episodes for each in own for row in each.rows), default=0)
     end = max([*finite, 0.0]) * 1.08 if len(finite) == sum(len(each.rows) for each in own) else longest * 1.04
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _figure(7.2, 1.2 + 0.42 * len(own))
         axes.grid(False)
         axes.grid(True, axis="x")
         for index, summary in enumerate(own):
-            colour = _COLOURS[index % len(_COLOURS)]
+            colour = COLOURS[index % len(COLOURS)]
             values = np.minimum(summary.episodes, end)
             # Spread by rank, so that equal runs stay visible and the picture is the same each time.
             spread = 0.28 * np.cos(np.arange(len(values)) * 2.4)
@@ -148,7 +128,7 @@ def draw_episodes_to_threshold(path: Path, title: str, summaries: Sequence[Summa
             "episodes until the mean of 100 returns reached the threshold\n(×: never; at the right: seeds that did)"
         )
         axes.set_title(f"{title}: median and 95 % bootstrap interval", color="#222222")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def running_means(returns: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -173,8 +153,3 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
     return figure, axes
-
-
-def _save(figure: Figure, path: Path) -> None:
-    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type")) if path.suffix == ".svg" else None
-    figure.savefig(path, metadata=metadata, dpi=150)

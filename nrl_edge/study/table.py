@@ -204,11 +204,11 @@ def write_markdown(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             cells = [
                 row["variant"] + (f" ({row['diverged']} diverged)" if row["diverged"] else ""),
                 "" if row["reached"] is None else f"{row['reached']}/{row['seeds']}",
-                "never" if row["median_episodes"] is None else _estimate(row, "median_episodes", 1),
+                "never" if row["median_episodes"] is None else estimate_text(row, "median_episodes", 1),
                 "never" if row["worst_episodes"] is None else str(row["worst_episodes"]),
-                _estimate(row, "median_ratio", 2),
-                _estimate(row, "probability_of_improvement", 2),
-                _estimate(row, "iqm_return_last_100", 1),
+                estimate_text(row, "median_ratio", 2),
+                estimate_text(row, "probability_of_improvement", 2),
+                estimate_text(row, "iqm_return_last_100", 1),
                 "" if row["worst_return_last_100"] is None else f"{row['worst_return_last_100']:.1f}",
             ]
             lines.append(f"| {' | '.join([row['network'], *cells] if networks else cells)} |")
@@ -216,7 +216,8 @@ def write_markdown(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(path, "\n".join(lines).encode())
 
 
-def _estimate(row: Mapping[str, Any], name: str, digits: int) -> str:
+def estimate_text(row: Mapping[str, Any], name: str, digits: int) -> str:
+    """An estimate of a row of summary.csv as "value [low, high]"; empty where there is none."""
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if value is None:
         return ""

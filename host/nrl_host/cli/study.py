@@ -16,6 +16,7 @@ from nrl_edge.study import (
     CellResult,
     Study,
     Variant,
+    estimate_text,
     expand_seeds,
     load_study,
     make_row,
@@ -151,13 +152,6 @@ def _show_state(output: Output, study: Study, path: Path) -> None:
 def _tables(rows: list[dict[str, Any]]) -> Iterator[Table]:
     """One table a task and network, narrow enough for a terminal of 80 columns."""
 
-    def cell(row: dict[str, Any], name: str, digits: int, otherwise: str = "") -> str:
-        value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-        if value is None:
-            return otherwise
-        bounds = ", ".join("never" if bound is None else f"{bound:.{digits}f}" for bound in (low, high))
-        return escape(f"{value:.{digits}f} [{bounds}]")
-
     for place in dict.fromkeys((row["task"], row["network"]) for row in rows):
         table = Table("variant", "reached", "median", "worst", "ratio", "last 100", title=" / ".join(place))
         for row in rows:
@@ -166,9 +160,9 @@ def _tables(rows: list[dict[str, Any]]) -> Iterator[Table]:
                 table.add_row(
                     escape(row["variant"]),
                     "" if row["reached"] is None else f"{row['reached']}/{row['seeds']}",
-                    cell(row, "median_episodes", 0, never),
+                    escape(estimate_text(row, "median_episodes", 0)) or never,
                     str(row["worst_episodes"] or never),
-                    cell(row, "median_ratio", 2),
+                    escape(estimate_text(row, "median_ratio", 2)),
                     "" if row["iqm_return_last_100"] is None else f"{row['iqm_return_last_100']:.1f}",
                 )
         yield table
