@@ -30,6 +30,7 @@ from nrl_edge.experiment import (
 from nrl_edge.fixedpoint.actor_critic import BLOCK_STEPS
 from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.fixedpoint.saturation import compare_saturation
 from nrl_edge.learning import train
 from nrl_edge.learning.network import forward, layer_sizes, output_error, sample_action, softmax
 from nrl_edge.learning.reinforce import backpropagate
@@ -51,6 +52,10 @@ DEFAULT_SEEDS = 40
 FIRST_SEED = 900_000
 """Seeds of a validation start here: no default of the project was chosen on them."""
 EQUIVALENCE_EPISODES = 20
+SATURATION_SEEDS, SATURATION_EPISODES = 2, 40
+"""Runs and their episodes in which predicted and counted saturation are compared."""
+PREDICTION_FACTOR, PREDICTION_SLACK = 4.0, 1e-4
+"""Counted shares may be so many times the predicted ones, or up to so much where hardly anything saturates."""
 
 EPISODES_MARGIN = 1.25
 """Level: the upper end of the interval of the ratio of median episodes is at most this."""
@@ -140,6 +145,8 @@ def validate(
     yield _frozen_control(summaries["float64"], summaries["frozen"])
     if configuration is not None:
         yield _formats(configuration, cells)
+        if not configuration.online:
+            yield _saturation(experiment, configuration, seeds[:SATURATION_SEEDS], stage)
 
 
 def _equivalence(
@@ -296,6 +303,31 @@ def _frozen_control(learned: Summary, frozen: Summary) -> Finding:
             "frozen_reached": frozen.reached,
             "probability_of_improvement": improvement.as_list(),
         },
+    )
+
+
+def _saturation(
+    experiment: Experiment, configuration: AgentConfiguration, seeds: Sequence[int], stage: Stage
+) -> Finding:
+    episodes = min(experiment.learning.episodes, SATURATION_EPISODES)
+    show = stage("predicted and counted saturation", episodes * len(seeds))
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        show(done, "")
+
+    rows = compare_saturation(
+        task_settings(experiment), configuration, learning_settings(experiment), seeds, episodes, count
+    )
+    off = [row for row in rows if row.counted_share > max(PREDICTION_FACTOR * row.predicted, PREDICTION_SLACK)]
+    shares = ", ".join(f"{row.counter} {row.predicted:.2g}/{row.counted_share:.2g}" for row in rows)
+    return Finding(
+        "no more saturates than the range analysis predicts",
+        not off,
+        f"predicted/counted shares over {len(seeds)} runs of {episodes} episodes: {shares}",
+        {row.counter: {"predicted": row.predicted, "counted": row.counted, "values": row.values} for row in rows},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,21 @@ def test_alignment(changes: dict[str, object], holds: bool) -> None:
 def test_formats_in_which_hidden_layers_could_not_learn_are_refused_before_anything_runs() -> None:
     with pytest.raises(ConfigurationError, match=r"trace_frac_bits = 0: .* rounds to zero"):
         resolve_agent(cartpole(formats="formats.trace_frac_bits = 0"))
+
+
+def test_saturation_that_the_analysis_does_not_see_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = cartpole(hidden=[64], formats="formats.weight_frac_bits = 15")
+    configuration = resolve_agent(experiment)
+    honest = validation._saturation(experiment, configuration, [1, 2], validation._no_stage)
+    assert honest.holds and honest.details["weight"]["counted"] > 0, honest.figure
+    blind = validation.compare_saturation
+
+    def sees_nothing(*arguments: object) -> list[object]:
+        return [replace(row, predicted=0.0) for row in blind(*arguments)]
+
+    monkeypatch.setattr(validation, "compare_saturation", sees_nothing)
+    finding = validation._saturation(experiment, configuration, [1, 2], validation._no_stage)
+    assert not finding.holds, finding.figure
 
 
 def cell(variant: Variant, seed: int, returns: list[float], counters: dict[str, int] | None = None) -> CellResult:
@@ -190,7 +206,8 @@ def test_the_command_on_an_experiment_that_learns_and_on_one_that_does_not(
     code, lines = run(cartpole(task="threshold = 475", rate="2^-12", episodes=20, learning="").to_toml())
     verdicts = {finding["claim"]: finding["holds"] for finding in lines[-1]["findings"]}
     assert code == 1 and not lines[-1]["holds"]
-    assert len(verdicts) == 7
+    assert len(verdicts) == 8
+    assert verdicts["no more saturates than the range analysis predicts"]
     assert verdicts["native C computes what the reference does"]
     assert verdicts["firmware on desktop computes what the reference does"]
     assert verdicts["the formats hold what is computed in them"]
