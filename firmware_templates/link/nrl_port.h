@@ -37,7 +37,7 @@ uint16_t nrl_port_session(void);
 /* Raw bytes from the hardware generator (of the type nrl_entropy_read_t). False: it failed or is not healthy. */
 bool nrl_port_entropy_read(void *context, uint8_t *bytes, uint16_t length);
 
-/* 0: the hardware generator is healthy; otherwise the port's code for what is wrong. */
+/* What is wrong with the hardware generator: nrl_trng_health_t of nrl_trng.h; 0: nothing. */
 uint8_t nrl_port_entropy_health(void);
 
 #ifdef __cplusplus

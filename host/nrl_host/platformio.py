@@ -7,6 +7,7 @@ system's compiler. The project's platformio.ini stays the one that an online use
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import json
 import os
@@ -95,26 +96,39 @@ def prepare_system_core(folder: Path | None = None) -> Path:
     return folder
 
 
-def _is_for_desktop(project: Path) -> bool:
-    ini = project / "platformio.ini"
-    return ini.is_file() and "[env:desktop]" in ini.read_text(encoding="utf-8")
+def _environments(project: Path) -> dict[str, str]:
+    """The environments of a project's platformio.ini, the first being the default, and the platform of each."""
+    ini = configparser.ConfigParser()
+    try:
+        ini.read_string((project / "platformio.ini").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise ConfigurationError(
+            f"{project} holds no platformio.ini that can be read ({error}). Write a project with: nrl-edge generate "
+            f"EXPERIMENT --output {project}; firmware of boards that PlatformIO does not know is built with: nrl-edge "
+            "build EXPERIMENT --board BOARD"
+        ) from error
+    prefix = "env:"
+    names = [name.removeprefix(prefix) for name in ini.sections() if name.startswith(prefix)]
+    return {name: ini[prefix + name].get("platform", "") for name in names}
 
 
-def build_project(project: Path, environment: str = "desktop", toolchain: Toolchain = "system") -> Path:
-    """Build one environment of a generated project and return the program or image.
+def build_project(project: Path, environment: str | None = None, toolchain: Toolchain = "system") -> Path:
+    """Build one environment of a generated project (its first where None) and return the program or image.
 
-    `system` uses the system's compiler and never asks the registry; `platformio` lets PlatformIO fetch what it wants.
-    Raises ConfigurationError where `project` is none, MissingToolError where a tool is missing, RunError with the
-    compiler's messages where the build fails.
+    `system` uses the system's compiler and never asks the registry, which goes for the desktop; `platformio` lets
+    PlatformIO fetch what it wants. Raises ConfigurationError where `project` is none, MissingToolError where a tool is
+    missing, RunError with the compiler's messages where the build fails.
     """
-    if (project / "nrl_project.json").is_file() and environment == "desktop" and not _is_for_desktop(project):
+    environments = _environments(project)
+    environment = environment or next(iter(environments), "")
+    if environment not in environments:
         raise ConfigurationError(
-            f"{project} is firmware for a microcontroller; its README.md has the command that builds it, and "
-            "nrl-edge build EXPERIMENT --board BOARD builds it too, with its sizes"
+            f"{project}: platformio.ini has no environment {environment!r}; it has {', '.join(environments) or 'none'}"
         )
-    if not (project / "platformio.ini").is_file():
+    if toolchain == "system" and environments[environment] != "native":
         raise ConfigurationError(
-            f"{project} holds no platformio.ini; write a project with: nrl-edge generate EXPERIMENT --output {project}"
+            f"{project} is firmware for {environment}: build it with nrl-edge build {project / 'experiment.toml'}, or "
+            "with --toolchain platformio, which fetches a compiler"
         )
     _require("platformio", "platformio")
     variables = dict(os.environ)
@@ -134,7 +148,9 @@ def build_project(project: Path, environment: str = "desktop", toolchain: Toolch
         text=True,
         check=False,
     )
-    program = project / ".pio" / "build" / environment / "program"
+    # PlatformIO calls a program of this computer so, and an image of a board otherwise.
+    folder = project / ".pio" / "build" / environment
+    program = folder / ("program" if environments[environment] == "native" else "firmware.elf")
     if finished.returncode != 0 or not program.is_file():
         messages = [line for line in (finished.stdout + finished.stderr).splitlines() if line.strip()]
         raise RunError(f"PlatformIO could not build {project}:\n" + "\n".join(messages[-15:]))

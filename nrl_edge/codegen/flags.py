@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from nrl_edge.boards import Board
 
-CROSS_FLAGS = ("-Os", "-g", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
+CROSS_FLAGS = ("-std=c99", "-Os", "-g", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
 FREESTANDING_FLAGS = ("-ffreestanding", "-nostdlib")
 FREESTANDING_LIBRARIES = ("-lgcc",)
+AVR_FLAGS = ('-DNRL_ROM_HEADER="nrl_port_rom.h"',)
+"""Where the tables of the core find out that they stay in flash (nrl_rom.h)."""
 
 
 def is_freestanding(board: Board) -> bool:
@@ -20,4 +22,4 @@ def build_flags(board: Board) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return board.flags, ()
     if is_freestanding(board):
         return (*board.flags, *CROSS_FLAGS, *FREESTANDING_FLAGS), FREESTANDING_LIBRARIES
-    return (*board.flags, *CROSS_FLAGS), ()
+    return (*board.flags, *CROSS_FLAGS, *AVR_FLAGS), ()

@@ -65,7 +65,7 @@ def compile_command(board: Board, has_linker_script: bool) -> str:
     """The shell command that compiles and links a project of a board with a cross compiler, in the project's folder."""
     flags, libraries = build_flags(board)
     script = (f"-T{LINKER_SCRIPT}",) if has_linker_script else ()
-    options = shlex.join(["-std=c99", *flags, *script, "-Iinclude"])
+    options = shlex.join([*flags, *script, "-Iinclude"])
     return f"{board.toolchain}-gcc {options} src/*.c src/*/*.c {' '.join((*libraries, '-o', 'firmware.elf'))}"
 
 

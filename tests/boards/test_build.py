@@ -18,6 +18,7 @@ from nrl_edge.experiment import parse_experiment, resolve_agent
 from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
 from nrl_host.cli import main
 from nrl_host.link import Link
+from nrl_host.platformio import build_project
 from nrl_host.targets import make_target
 from nrl_host.toolchain import image_sizes
 
@@ -112,3 +113,14 @@ def test_the_command_in_a_generated_project_builds_the_same_image(board_id: str,
         section = parsed[f"env:{board_id}"]
         assert (section["platform"], section["board"]) == (board.platformio.platform, board.platformio.board)
         assert shlex.split(section["build_flags"].replace("\n", " "))[: len(board.flags)] == list(board.flags)
+
+
+def test_a_project_of_a_board_is_not_built_as_if_it_were_the_desktop(tmp_path: Path) -> None:
+    for board_id, named in (("uno", "firmware for uno"), ("mps2_an386", "no platformio.ini")):
+        text = EXPERIMENT.format(hidden=8, episodes=1, kind="int16", preset="edge") + f'[board]\nid = "{board_id}"\n'
+        experiment = parse_experiment(text)
+        write_project(experiment, resolve_agent(experiment), tmp_path / board_id)
+        with pytest.raises(ConfigurationError, match=named):
+            build_project(tmp_path / board_id)
+    with pytest.raises(ConfigurationError, match="no environment 'moon'; it has uno"):
+        build_project(tmp_path / "uno", "moon")

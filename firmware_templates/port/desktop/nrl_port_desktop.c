@@ -15,6 +15,7 @@
 #endif
 
 #include "nrl_port.h"
+#include "nrl_trng.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -312,5 +313,5 @@ bool nrl_port_entropy_read(void *context, uint8_t *bytes, uint16_t length)
 
 uint8_t nrl_port_entropy_health(void)
 {
-    return port.entropy_failed ? 1 : 0;
+    return port.entropy_failed ? NRL_TRNG_SILENT : NRL_TRNG_HEALTHY;
 }

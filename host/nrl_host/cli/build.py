@@ -39,7 +39,9 @@ def build(
     output_folder: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Of an experiment: where sources and image go.")
     ] = None,
-    environment: Annotated[str, typer.Option(help="Of a project: environment of platformio.ini.")] = "desktop",
+    environment: Annotated[
+        str | None, typer.Option(help="Of a project: environment of platformio.ini; else its first.")
+    ] = None,
     toolchain: Annotated[
         Toolchain,
         typer.Option(help="Of a project: system, this machine's compiler, no registry; platformio, what it fetches."),
@@ -51,7 +53,7 @@ def build(
     output = Output(as_json, quiet)
     if source.is_dir() or (not source.exists() and board is None):
         program = build_project(source, environment, toolchain.value)
-        output.result({"program": str(program), "environment": environment}, f"built {program}")
+        output.result({"program": str(program), "environment": program.parent.name}, f"built {program}")
         return
     experiment = load_experiment(source)
     built = build_for_board(
