@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from board_helpers import EXPERIMENT, cartpole, require_board
 
-from nrl_edge.boards import load_boards
+from nrl_edge.boards import find_board, load_boards
 from nrl_edge.codegen.project import write_project
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment import parse_experiment, resolve_agent
-from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
+from nrl_host.board_build import STACK_RESERVE_BYTES, BoardBuild, build_for_board
 from nrl_host.cli import main
 from nrl_host.link import Link
 from nrl_host.platformio import build_project
 from nrl_host.targets import make_target
-from nrl_host.toolchain import image_sizes
+from nrl_host.toolchain import ImageSizes, image_sizes
 
 BOARDS = [board.id for board in load_boards() if board.toolchain is not None]
 
@@ -48,6 +48,16 @@ def test_what_does_not_fit_is_refused_and_the_largest_that_does_is_named(board_i
     too_large = text.replace(f"[{hidden}, {hidden}]", f"[{units + 1}, {units + 1}]")
     with pytest.raises(RunError, match="does not fit"):
         build_for_board(resolve_agent(parse_experiment(too_large)), board_id, seed=0, entropy_mode="seeded")
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "bss", "fits"),
+    [(900, 100, 388, True), (901, 100, 388, False), (900, 100, 389, False), (800, 101, 388, False)],
+)
+def test_what_fits_leaves_the_stack_its_reserve(text: int, data: int, bss: int, fits: bool) -> None:
+    sizes = ImageSizes(text_bytes=text, data_bytes=data, bss_bytes=bss)
+    ram_limit_bytes = 488 + STACK_RESERVE_BYTES
+    assert BoardBuild(find_board("uno"), Path("image.elf"), sizes, "", 1000, ram_limit_bytes).fits == fits
 
 
 def test_the_build_id_is_what_the_device_says() -> None:

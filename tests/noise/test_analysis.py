@@ -71,6 +71,18 @@ def test_the_markov_estimate_of_a_chain_is_that_of_its_likeliest_path() -> None:
     assert markov_min_entropy(np.tile(np.array([0, 1], np.uint8), 5000)) == pytest.approx(1 / 128, abs=1e-3)
 
 
+@pytest.mark.parametrize("stay", [0.15, 0.3, 0.5, 0.8])
+def test_the_markov_estimate_is_the_likeliest_of_all_paths(stay: float) -> None:
+    bits = correlated(stay)[:5000]
+    ones = bits.mean()
+    p = np.array([[np.mean(bits[1:][bits[:-1] == a] == b) for b in (0, 1)] for a in (0, 1)])
+    # Viterbi's recursion over 128 bits, where the estimate has six candidates in closed form.
+    best = np.log2([1.0 - ones, ones])
+    for _ in range(127):
+        best = (best[:, None] + np.log2(p)).max(axis=0)
+    assert markov_min_entropy(bits) == pytest.approx(min(1.0, -best.max() / 128), abs=1e-9)
+
+
 def test_autocorrelation_finds_a_period_and_nothing_in_noise() -> None:
     assert np.abs(autocorrelation(healthy())).max() < 5 / np.sqrt(BITS)
     period = np.tile(healthy(7, 12), 4000)
