@@ -20,6 +20,7 @@ def build_echo() -> Path:
         Path(__file__).with_name("link_echo.c"),
         templates_folder() / "port" / "desktop" / "nrl_port_desktop.c",
         templates_folder() / "link" / "nrl_port.h",
+        templates_folder() / "link" / "nrl_trng.h",
     )
     return build_cached({source.name: source.read_text(encoding="utf-8") for source in sources}, "link-echo")
 

@@ -332,7 +332,7 @@ def simulate_ranges(
     the agents starts decisive. Raises ConfigurationError and RunError as training does, but for such faults.
     """
     seeds = [ANALYSIS_SEED + agent for agent in range(AGENTS)] if seeds is None else list(seeds)
-    settings = replace(learning, rule="nrl", preset="edge", freeze_hidden=False, zero_output=None, noise="sign")
+    settings = replace(learning, rule="nrl", preset="edge", freeze_hidden=False, zero_output=None, noise_draws=1)
     batch = make_batched_task(task, len(seeds))
     try:
         sizes = layer_sizes(batch.inputs, hidden, batch.actions)

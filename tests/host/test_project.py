@@ -181,7 +181,7 @@ def test_the_project_builds_without_a_registry_and_computes_what_native_computes
     assert on_program.weights_crc32 == run_target(experiment, "native").weights_crc32
     assert on_program.link is not None and on_program.link["device"]["bad_crc"] == 0
 
-    with pytest.raises(RunError, match="moon"):
+    with pytest.raises(ConfigurationError, match="moon"):
         build_project(project, "moon")
     (project / "src" / "main.c").write_text("#error this is wrong\n", encoding="utf-8")
     with pytest.raises(RunError, match="this is wrong"):
