@@ -142,12 +142,12 @@ typedef struct nrl_agent {
             int16_t hidden_1[NRL_HIDDEN_1];
 #if NRL_HIDDEN_LAYERS >= 2
             int16_t hidden_2[NRL_HIDDEN_2];
-            int16_t other_difference[NRL_WIDEST_LAYER];
+            int16_t other_difference[NRL_NOISE_DRAWS][NRL_WIDEST_LAYER];
 #endif
 #if NRL_HIDDEN_LAYERS >= 3
             int16_t hidden_3[NRL_HIDDEN_3];
 #endif
-            int16_t difference[NRL_WIDEST_LAYER];
+            int16_t difference[NRL_NOISE_DRAWS][NRL_WIDEST_LAYER];
             uint8_t random[NRL_LARGEST_DRAW_BYTES];
         } step;
         struct {

@@ -34,7 +34,7 @@ def step_draw_bytes(configuration: AgentConfiguration) -> int:
     """Bytes that one step draws: sign bits, the action's number and, with 8-bit parameters, rounding bytes."""
     signs = sum((units + 7) // 8 for units in configuration.hidden)
     rounding = sum(configuration.layer_sizes[:-1]) if configuration.formats.parameter_bits == 8 else 0
-    return signs + 2 + rounding
+    return configuration.noise_draws * signs + 2 + rounding
 
 
 def update_draw_bytes(configuration: AgentConfiguration) -> int:

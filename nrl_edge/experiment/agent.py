@@ -78,6 +78,7 @@ def agent_configuration(
             immediate_reward=immediate,
             preset="actor-critic" if online else "edge",
             critic_features=learning.critic_features or "products",
+            noise_draws=learning.noise_draws or 1,
         )
     except ConfigurationError as error:
         raise ConfigurationError(
@@ -150,6 +151,7 @@ def _cache_key(experiment: Experiment) -> tuple[str, str, str]:
         sigma=None,
         episodes=1,
         critic_features=None,
+        noise_draws=1,
         float64=Float64Section(),
     )
     if experiment.learning.preset != "edge":
@@ -214,6 +216,7 @@ def learning_settings(experiment: Experiment) -> LearningSettings:
         episodes=learning.episodes,
         learning_rate=learning.learning_rate,
         clip=learning.clip,
+        noise_draws=learning.noise_draws or 1,
         **learning.float64.given(),
     )
     if learning.preset == "actor-critic":

@@ -28,6 +28,7 @@ from nrl_edge.fixedpoint.configuration import (
     CRITIC_FEATURES,
     MAX_HIDDEN_LAYERS,
     MAX_HIDDEN_UNITS,
+    NOISE_DRAWS,
     ONLINE_CLIP_EXPONENT,
     ONLINE_LEARNING_RATE_EXPONENT,
     CriticFeatures,
@@ -206,6 +207,17 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
         features = table.choice("critic_features", CRITIC_FEATURES, "products")
     elif table.has("critic_features"):
         table.fail("critic_features", f"preset {preset} has no critic; allowed with preset actor-critic")
+    draws = None
+    if rule == "nrl" and preset != "paper":
+        draws = table.integer("noise_draws", 1, MAX_NOISE_DRAWS, 1)
+        if fixed_point and draws not in NOISE_DRAWS:
+            table.fail("noise_draws", "1, 2 or 4 are possible in fixed point, where a mean has to be a shift")
+    elif table.has("noise_draws"):
+        table.fail(
+            "noise_draws",
+            f"it has no effect with rule {rule} and preset {preset}; allowed with rule nrl and presets edge and "
+            "actor-critic",
+        )
     learning = LearningSection(
         rule=rule,
         preset=preset,
@@ -214,6 +226,7 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
         episodes=table.integer("episodes", 1, MAX_EPISODES, LearningSection.episodes),
         sigma=sigma,
         critic_features=features,
+        noise_draws=draws,
         float64=_float64(table, fixed_point, rule, preset),
     )
     return learning
@@ -226,7 +239,6 @@ def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -
     paper, rmhl, nrl = (rule, preset) == ("nrl", "paper"), rule == "rmhl", rule == "nrl"
     for keys, fits, where in (
         (("exact_output", "layer_factors"), nrl, "rule nrl"),
-        (("noise_draws",), nrl and not paper, "rule nrl and presets edge and actor-critic"),
         (("noisy_passes",), paper, "rule nrl and preset paper"),
         (("noise",), paper or rmhl, "rule rmhl, and rule nrl with preset paper"),
         (("noise_estimate", "activity_rate"), rmhl, "rule rmhl"),
@@ -247,7 +259,6 @@ def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -
     return Float64Section(
         gamma_avg=rate("gamma_avg"),
         noise=table.choice("noise", NOISE_KINDS) if table.has("noise") else None,
-        noise_draws=table.integer("noise_draws", 1, MAX_NOISE_DRAWS) if table.has("noise_draws") else None,
         noisy_passes=table.integer("noisy_passes", 0, MAX_NOISY_PASSES) if table.has("noisy_passes") else None,
         noise_estimate=table.choice("noise_estimate", NOISE_ESTIMATES) if table.has("noise_estimate") else None,
         activity_rate=rate("activity_rate"),

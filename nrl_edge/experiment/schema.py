@@ -62,7 +62,6 @@ class Float64Section:
 
     gamma_avg: float | None = None
     noise: NoiseKind | None = None
-    noise_draws: int | None = None
     noisy_passes: int | None = None
     noise_estimate: NoiseEstimate | None = None
     activity_rate: float | None = None
@@ -96,6 +95,9 @@ class LearningSection:
     critic_features: CriticFeatures | None = None
     """What the critic of preset `actor-critic` is linear in: `products` of inputs (1, x_i, x_i x_j) or their `squares`
     only, for many inputs; None with other presets."""
+    noise_draws: int | None = 1
+    """NRL `edge` and `actor-critic`: noise vectors a step, whose differences are averaged in the traces; 1, 2 or 4 in
+    fixed point. None where the rule has no such draws."""
     float64: Float64Section = field(default_factory=Float64Section)
 
     @property
@@ -232,6 +234,7 @@ class Experiment:
                 "episodes": learning.episodes,
                 "sigma": learning.sigma,
                 "critic_features": learning.critic_features,
+                "noise_draws": learning.noise_draws,
             },
             "learning.float64": learning.float64.given(),
             "arithmetic": {"kind": self.arithmetic.kind},

@@ -26,6 +26,9 @@ CRITIC_FEATURES: tuple[CriticFeatures, ...] = ("products", "squares")
 MIN_CRITIC_OBSERVATION_FRAC_BITS = 7
 """Smallest Fx of an online agent: with less the critic's values would lose their last bits (section 11)."""
 
+NOISE_DRAWS = (1, 2, 4)
+"""Noise draws a step that fixed point can average: by a shift."""
+
 MAX_INPUTS, MAX_HIDDEN_LAYERS, MAX_HIDDEN_UNITS, MIN_ACTIONS, MAX_ACTIONS = 64, 3, 128, 2, 16
 
 
@@ -88,6 +91,8 @@ class AgentConfiguration:
     """`actor-critic` learns online from a critic's prediction errors (section 11), whatever becomes of the episode."""
     critic_features: CriticFeatures = "products"
     """What the critic of an online agent is linear in: 1, x_i and all products x_i x_j, or 1, x_i and their squares."""
+    noise_draws: int = 1
+    """M: noise draws a step, each with its own difference pass; their mean goes into the traces."""
 
     def __post_init__(self) -> None:
         def check(name: str, value: int, low: int, high: int) -> None:
@@ -108,6 +113,8 @@ class AgentConfiguration:
             raise ConfigurationError(
                 f"critic_features = {self.critic_features!r}: allowed are {', '.join(CRITIC_FEATURES)}"
             )
+        if self.noise_draws not in NOISE_DRAWS:
+            raise ConfigurationError(f"noise_draws = {self.noise_draws}: the fixed-point agent takes 1, 2 or 4")
         if self.online:
             if self.immediate_reward:
                 raise ConfigurationError(
@@ -183,6 +190,7 @@ class AgentConfiguration:
             f" C={'off' if self.clip_exponent is None else self.clip_exponent}"
             f" reward={'immediate' if self.immediate_reward else 'delayed'}"
             f"{f' preset={self.preset} critic={self.critic_features}' if self.online else ''}"
+            f"{f' draws={self.noise_draws}' if self.noise_draws > 1 else ''}"
         )
 
     @property

@@ -162,25 +162,29 @@ class IntegerAgent(ABC):
         policy = self._softmax(logits)
         action = self._sample(policy, action_number)
 
-        difference = self._difference(signs, positives, policy, action)
-        self._trace(signs, activations, policy, action, difference, rounding)
+        differences = [self._difference(of_draw, positives, policy, action) for of_draw in signs]
+        self._trace(signs, activations, policy, action, differences, rounding)
         return action
 
-    def _draw_step(self) -> tuple[list[IntegerArray], int | None, list[IntegerArray]]:
-        """Signs (+1, -1) a hidden layer, the action's 16-bit number (None: no entropy), rounding bytes a layer."""
+    def _draw_step(self) -> tuple[list[list[IntegerArray]], int | None, list[IntegerArray]]:
+        """Of each noise draw the signs (+1, -1) a hidden layer; the action's 16-bit number (None: no entropy); rounding
+        bytes a layer."""
         sign_bytes = [(units + 7) // 8 for units in self._configuration.hidden]
         tiny = self._configuration.formats.parameter_bits == 8
         rounding_bytes = [columns for _, columns in self._configuration.weight_shapes] if tiny else []
-        drawn = self._entropy.draw(sum(sign_bytes) + 2 + sum(rounding_bytes))
+        noise_draws = self._configuration.noise_draws
+        drawn = self._entropy.draw(noise_draws * sum(sign_bytes) + 2 + sum(rounding_bytes))
         if drawn is None:
             self._count("entropy", 1)
             return [], None, []
         block = np.frombuffer(drawn, np.uint8)
-        signs, position = [], 0
-        for units, length in zip(self._configuration.hidden, sign_bytes, strict=True):
-            bits = np.unpackbits(block[position : position + length], bitorder="little", count=units)
-            signs.append(2 * bits.astype(np.int64) - 1)
-            position += length
+        signs: list[list[IntegerArray]] = [[] for _ in range(noise_draws)]
+        position = 0
+        for of_draw in signs:
+            for units, length in zip(self._configuration.hidden, sign_bytes, strict=True):
+                bits = np.unpackbits(block[position : position + length], bitorder="little", count=units)
+                of_draw.append(2 * bits.astype(np.int64) - 1)
+                position += length
         action_number = int(block[position]) | int(block[position + 1]) << 8
         position += 2
         rounding = []
@@ -225,11 +229,11 @@ class IntegerAgent(ABC):
 
     def _trace(
         self,
-        signs: list[IntegerArray],
+        signs: list[list[IntegerArray]],
         activations: list[IntegerArray],
         policy: list[int],
         action: int,
-        difference: int,
+        differences: list[int],
         rounding: list[IntegerArray],
     ) -> None:
         formats = self._configuration.formats
@@ -238,14 +242,18 @@ class IntegerAgent(ABC):
         def shift(value: IntegerArray, bits: int, layer: int) -> IntegerArray:
             return stochastic_shift(value, bits, rounding[layer]) if rounding else round_shift(value, bits)
 
-        for layer, sign in enumerate(signs):
-            grown = shift(difference * activations[layer], DIFFERENCE_FRAC_BITS + to_trace, layer)
-            step = self._saturate_parameter("trace", grown)
-            self.traces[layer] = self._saturate_parameter("trace", self.traces[layer] + sign[:, None] * step[None, :])
+        # The mean over 2 or 4 noise draws is a longer shift.
+        to_share = DIFFERENCE_FRAC_BITS + to_trace + len(signs).bit_length() - 1
+        for layer in range(len(activations) - 1):
+            grown = self.traces[layer]
+            for of_draw, difference in zip(signs, differences, strict=True):
+                share = self._saturate_parameter("trace", shift(difference * activations[layer], to_share, layer))
+                grown = grown + of_draw[layer][:, None] * share[None, :]
+            self.traces[layer] = self._saturate_parameter("trace", grown)
 
         for k, probability in enumerate(policy):
             error = round_shift((_ONE_Q16 if k == action else 0) - probability, PROBABILITY_FRAC_BITS - ERROR_FRAC_BITS)
-            grown = shift(error * activations[-1], ERROR_FRAC_BITS + to_trace, len(signs))
+            grown = shift(error * activations[-1], ERROR_FRAC_BITS + to_trace, len(activations) - 1)
             self.traces[-1][k] = self._saturate_parameter("trace", self.traces[-1][k] + grown)
 
     # Section 7: what updates share

@@ -50,6 +50,7 @@ def random_configuration(rng: np.random.Generator, largest_layer: int = 128) -> 
         learning_rate_exponent=int(rng.integers(0, 12)),
         clip_exponent=None if rng.random() < 0.25 else int(rng.integers(0, 9)),
         immediate_reward=bool(rng.random() < 0.3),
+        noise_draws=int(rng.choice([1, 1, 2, 4])),
     )
 
 
