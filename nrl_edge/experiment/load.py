@@ -193,8 +193,8 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
             table.fail("rule", f"this rule {only_float} the allowed rule is nrl")
         if preset not in AGENT_PRESETS:
             table.fail("preset", f"this preset {only_float} the allowed presets are {', '.join(AGENT_PRESETS)}")
-    if (rule, preset) == ("rmhl", "actor-critic"):
-        table.fail("preset", "rule rmhl has no actor-critic form; the rules nrl and reinforce have")
+    if rule in ("rmhl", "random") and preset == "actor-critic":
+        table.fail("preset", f"rule {rule} has no actor-critic form; the rules nrl and reinforce have")
     sigma = None
     if rule == "rmhl" or (rule, preset) == ("nrl", "paper"):
         sigma = table.number("sigma", above=0.0, default=_DEFAULT_SIGMA[rule])

@@ -9,14 +9,14 @@ from typing import Literal
 
 from nrl_edge.errors import ConfigurationError
 
-RuleName = Literal["nrl", "rmhl", "reinforce"]
+RuleName = Literal["nrl", "rmhl", "reinforce", "random"]
 Preset = Literal["edge", "paper", "actor-critic"]
 RewardMode = Literal["delayed", "immediate"]
 NoiseKind = Literal["sign", "gaussian"]
 NoiseEstimate = Literal["exact", "moving_average"]
 CriticFeatures = Literal["products", "squares"]
 
-RULES: tuple[RuleName, ...] = ("nrl", "rmhl", "reinforce")
+RULES: tuple[RuleName, ...] = ("nrl", "rmhl", "reinforce", "random")
 PRESETS: tuple[Preset, ...] = ("edge", "paper", "actor-critic")
 NOISE_KINDS: tuple[NoiseKind, ...] = ("sign", "gaussian")
 NOISE_ESTIMATES: tuple[NoiseEstimate, ...] = ("exact", "moving_average")
@@ -104,8 +104,10 @@ class LearningSettings:
         if self.noisy_passes < 0:
             raise ConfigurationError(f"learning: noisy_passes = {self.noisy_passes}: 0 or more are possible")
         if self.preset == "actor-critic":
-            if self.rule == "rmhl":
-                raise ConfigurationError("learning: rule rmhl has no actor-critic form: rules nrl and reinforce have")
+            if self.rule not in ("nrl", "reinforce"):
+                raise ConfigurationError(
+                    f"learning: rule {self.rule} has no actor-critic form: rules nrl and reinforce have"
+                )
             if self.reward == "immediate":
                 raise ConfigurationError(
                     'learning: preset actor-critic learns at every step by itself: set reward to "delayed"'

@@ -18,6 +18,7 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.learning.actor_critic import ActorCriticNrl, ActorCriticReinforce
 from nrl_edge.learning.network import layer_sizes
 from nrl_edge.learning.nrl import NrlEdge, NrlPaper, Rule, reward_prediction_error
+from nrl_edge.learning.random_policy import RandomPolicy
 from nrl_edge.learning.reinforce import Reinforce
 from nrl_edge.learning.rmhl import Rmhl
 from nrl_edge.learning.settings import LearningSettings, settings_for_batch
@@ -98,6 +99,8 @@ def make_rule(
         ("rmhl", "paper"): Rmhl,
         ("reinforce", "edge"): Reinforce,
         ("reinforce", "paper"): Reinforce,
+        ("random", "edge"): RandomPolicy,
+        ("random", "paper"): RandomPolicy,
         ("nrl", "actor-critic"): ActorCriticNrl,
         ("reinforce", "actor-critic"): ActorCriticReinforce,
     }

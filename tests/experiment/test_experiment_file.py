@@ -112,6 +112,10 @@ BROKEN: list[tuple[str, str, list[str]]] = [
         ["task.reward", "actor-critic", "delayed"],
     ),
     ("features_unknown", learning("preset = 'actor-critic'\ncritic_features = 'cubes'"), ["cubes", "squares"]),
+    ("draws_of_three", learning("noise_draws = 3"), ["learning.noise_draws", "1, 2 or 4"]),
+    ("draws_none", learning("noise_draws = 0"), ["learning.noise_draws"]),
+    ("draws_of_rmhl", learning("rule = 'rmhl'\nnoise_draws = 2", "float64"), ["learning.noise_draws", "no effect"]),
+    ("random_online", learning("rule = 'random'\npreset = 'actor-critic'", "float64"), ["rule random has no actor"]),
     ("features_edge", learning("critic_features = 'squares'"), ["learning.critic_features", "preset edge has no"]),
     ("preset_unknown", learning("preset = 'edgy'"), ["learning.preset", "edgy", "did you mean edge", "paper"]),
     ("fixed_rmhl", learning("rule = 'rmhl'"), ["learning.rule", "rmhl", "float64", "nrl"]),
@@ -518,3 +522,13 @@ def test_canonical_text_parses_back(
         fixed = parse_experiment(TASK + f"[arithmetic.formats]\ntrace_frac_bits = {trace_frac_bits}")
         assert fixed.arithmetic.formats == FormatsSection(trace_frac_bits=trace_frac_bits)
         assert parse_experiment(fixed.to_toml()) == fixed
+
+
+def test_noise_draws_reach_the_agent_and_the_trainer() -> None:
+    for preset in ("edge", "actor-critic"):
+        experiment = parse_experiment(learning(f"preset = '{preset}'\nnoise_draws = 4"))
+        assert agent_configuration(experiment, 4, 2).noise_draws == 4
+        assert learning_settings(experiment).noise_draws == 4
+        assert parse_experiment(experiment.to_toml()) == experiment
+    assert learning_settings(parse_experiment(learning("noise_draws = 7", "float64"))).noise_draws == 7
+    assert agent_configuration(parse_experiment(learning("")), 4, 2).noise_draws == 1

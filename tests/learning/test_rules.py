@@ -19,6 +19,7 @@ from nrl_edge.learning.nrl import (
     step_size,
     two_passes,
 )
+from nrl_edge.learning.random_policy import RandomPolicy
 from nrl_edge.learning.reinforce import Reinforce
 from nrl_edge.learning.rmhl import Rmhl
 from nrl_edge.learning.settings import LearningSettings
@@ -377,3 +378,18 @@ def test_switches_and_the_frozen_control_go_together():
     assert rule.layer_factors == [0.0, 2 / 7]
     immediate = rule_with_weights(NrlEdge, weights, layer_factors=True, exact_output=False, reward="immediate")
     assert immediate.layer_factors == [1.0, 1.0], "noise is normalised layer by layer"
+
+
+def test_the_random_policy_draws_every_action_alike_and_learns_nothing():
+    agents, steps = 50, 600
+    settings = LearningSettings(rule="random")
+    rule = RandomPolicy((2, 4, 3), [settings] * agents, [agent_generator(seed) for seed in range(agents)])
+    before = [weights.copy() for weights in rule.weights]
+    uniform = np.random.default_rng(20261124).random((steps, agents))
+    drawn = np.array([rule.act(np.full((agents, 2), 9.0), np.zeros((agents, 0)), each) for each in uniform])
+    rule.learn(ALL, np.ones(agents))
+    expected = steps * agents / 3
+    assert np.abs(np.bincount(drawn.reshape(-1), minlength=3) - expected).max() < 5.0 * math.sqrt(expected * 2 / 3)
+    assert set(drawn.reshape(-1)) == {0, 1, 2}
+    assert all(np.array_equal(now, then) for now, then in zip(rule.weights, before, strict=True))
+    assert (rule.act(np.zeros((2, 2)), np.zeros((2, 0)), np.array([0.0, np.nextafter(1.0, 0.0)])) == [0, 2]).all()

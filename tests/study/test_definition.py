@@ -11,6 +11,7 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import learning_settings
 from nrl_edge.study import expand_seeds, load_study, parse_study
 
+PUBLISHED_SEEDS = (42, 101, 300, 482, 708)
 STUDIES = Path(__file__).parents[2] / "studies"
 HEAD = '[study]\nseeds = "1:3"\n'
 TASK = '[base.task]\nid = "CartPole-v1"\n'
@@ -106,7 +107,8 @@ def test_committed_studies_can_be_run_and_share_no_seeds(path: Path) -> None:
     study = load_study(path)
     assert study.variants
     others = [load_study(other) for other in STUDIES.glob("*.toml") if other != path]
-    assert not set(study.seeds) & {seed for other in others for seed in other.seeds}
+    # The published seeds belong to both studies of the published comparison, one layer and more.
+    assert not set(study.seeds) & {seed for other in others for seed in other.seeds} - set(PUBLISHED_SEEDS)
 
 
 def test_the_committed_studies_are_what_they_say() -> None:
@@ -116,7 +118,11 @@ def test_the_committed_studies_are_what_they_say() -> None:
         *("NRL int16", "NRL tiny", "NRL float64", "REINFORCE"),
         *("actor-critic int16", "actor-critic tiny", "actor-critic float64", "actor-critic with backpropagation"),
     }
-    assert paper.seeds == (42, 101, 300, 482, 708)
+    paper_deep = load_study(STUDIES / "paper_deep.toml")
+    assert {len(v.experiment.network.hidden) for study in (paper, paper_deep) for v in study.variants} == {1, 2, 3}
+    for study in (paper, paper_deep):
+        assert study.seeds[:5] == PUBLISHED_SEEDS and len(study.seeds) == 25
+        assert {v.experiment.learning.preset for v in study.variants} == {"paper"}
     assert not set(parity.seeds) & set(ablation.seeds)
     settings = {v.label: v.experiment for v in ablation.variants if v.task == "CartPole"}
     edge, published = (learning_settings(settings[label]) for label in ("all four", "published"))
