@@ -93,6 +93,8 @@ class EntropySource:
 
     description: str
     """The generator in words: conditioning, known traps."""
+    min_entropy: float = 0.9
+    """Bits of min-entropy that a raw bit is taken to hold: what the health tests' cut-offs follow from."""
     bits_per_second: int | None = None
     """Rate of the generator as its vendor or driver states it; None where it is not limited or not known."""
     reference: str | None = None
@@ -221,6 +223,7 @@ def parse_board(text: str, file: str) -> Board:
         memory=_memory(memory) if memory else None,
         entropy_source=EntropySource(
             source.text("description"),
+            source.number("min_entropy", above=0.0, default=EntropySource.min_entropy),
             source.integer("bits_per_second", 1, 1 << 40) if source.has("bits_per_second") else None,
             _optional_text(source, "reference"),
             _optional_text(source, "block"),

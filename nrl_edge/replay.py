@@ -46,9 +46,11 @@ class ReplayVerdict:
 
 
 def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, total: None) -> ReplayVerdict:
-    """Repeat a finished, seeded run through the reference. `progress` is called with (calls done, calls in all).
+    """Repeat a finished run, with its seed or its recorded noise, through the reference.
 
-    Raises ConfigurationError where the run has no record or no final weights, or drew its noise from hardware.
+    `progress` is called with (calls done, calls in all).
+
+    Raises ConfigurationError where the run has no record, no final weights, or not all of its noise.
     """
     configuration = run.agent
     if configuration is None:
@@ -56,15 +58,19 @@ def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, t
     snapshot = run.final_snapshot()
     if snapshot is None:
         raise ConfigurationError(f"{run.path} has not reached its end; finish it with --resume, then replay it")
-    if run.info.entropy_mode != "seeded":
+    if run.info.entropy_mode == "seeded":
+        entropy = EntropySettings("seeded", run.info.seed)
+    elif run.info.entropy_mode == "raw":
+        entropy = EntropySettings("replay", recording=run.noise())
+    else:
         raise ConfigurationError(
-            f"{run.path} drew its noise in mode {run.info.entropy_mode!r}, whose bytes this version does not record; "
-            "only seeded runs can be replayed"
+            f"{run.path} drew its noise in mode {run.info.entropy_mode!r}; runs of the modes seeded and raw can be "
+            "replayed"
         )
     if read_record_header(run.record_path).identity != configuration.identity:
         raise ConfigurationError(f"{run.record_path} belongs to another agent; the run is damaged")
     entries = read_record(run.record_path)
-    agent = reference_agent(configuration, EntropySettings("seeded", run.info.seed))
+    agent = reference_agent(configuration, entropy)
     difference = None
     for call, (observation, reward, flags, recorded) in enumerate(entries):
         try:

@@ -54,6 +54,8 @@ class RunSummary:
     """Observation values that did not fit their format on the host."""
     link: dict[str, dict[str, int]] | None = None
     """Counters of both ends of the link, where the agent is behind one."""
+    noise: dict[str, str | int] | None = None
+    """Of a device's raw noise: `health` in words, `soft_alarms`, and `failed_draws`, calls that learned nothing."""
 
     def as_dict(self) -> dict[str, Any]:
         """The summary by field name."""
@@ -63,7 +65,9 @@ class RunSummary:
 def local_agent(experiment: Experiment, configuration: AgentConfiguration, target: LocalTarget) -> Agent:
     """An agent of the experiment in this process: the NumPy `reference`, or the generated C as a `native` library."""
     entropy = entropy_settings(experiment)
-    return reference_agent(configuration, entropy) if target == "reference" else NativeAgent(configuration, entropy)
+    if target == "reference":
+        return reference_agent(configuration, entropy)
+    return NativeAgent(configuration, entropy, recording=entropy.mode == "raw")
 
 
 class ReturnStatistics:
@@ -132,6 +136,7 @@ def run_agent(
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
     link_counters: Callable[[], dict[str, dict[str, int]]] | None = None,
+    noise_report: Callable[[], dict[str, str | int]] | None = None,
 ) -> RunSummary:
     """Run the experiment's episodes with `agent` and return what came of it.
 
@@ -158,6 +163,12 @@ def run_agent(
                 statistics.add(episode_return)
         observer = folder.open_record() if folder is not None else None
         lockstep = Lockstep(agent, task, experiment.episode_seed, observer)
+        take_noise = getattr(agent, "take_noise", None) if experiment.entropy.mode == "raw" else None
+        if take_noise is not None:
+            noise = take_noise()
+            # A resumed run has its first noise; what drew the weights that its checkpoint has replaced is no part of it.
+            if folder is not None and checkpoint.snapshot is None:
+                folder.log_noise(noise)
         steps, episodes, interrupted = steps_before, experiment.learning.episodes, False
         started = time.perf_counter()
         for episode in range(checkpoint.episode, episodes):
@@ -166,6 +177,8 @@ def run_agent(
             steps += outcome.length
             if folder is not None:
                 folder.log_episode(outcome.episode_return, outcome.length)
+                if take_noise is not None:
+                    folder.log_noise(take_noise())
                 if (episode + 1) % experiment.run.checkpoint_every == 0:
                     folder.save_checkpoint(agent.snapshot())
             on_episode(outcome, statistics)
@@ -191,6 +204,7 @@ def run_agent(
             counters=agent.counters().as_dict(),
             saturated_observations=lockstep.saturated_observations,
             link=link_counters() if link_counters is not None else None,
+            noise=noise_report() if noise_report is not None else None,
         )
         if folder is not None:
             _keep(folder, agent, summary)

@@ -137,8 +137,8 @@ def c_files(*folders: str) -> list[Path]:
     return [path for path in found if path.name.removesuffix(".j2").endswith((".c", ".h"))]
 
 
-@pytest.mark.parametrize("path", c_files("core", "link"), ids=lambda path: path.name)
-def test_core_and_link_are_pure_c(path: Path) -> None:
+@pytest.mark.parametrize("path", c_files("core", "noise", "link"), ids=lambda path: path.name)
+def test_core_noise_and_link_are_pure_c(path: Path) -> None:
     code = COMMENTS.sub(" ", path.read_text(encoding="utf-8"))
     assert set(re.findall(r"#\s*include\s*<([^>]+)>", code)) <= ALLOWED_HEADERS
     for header in re.findall(r'#\s*include\s*"([^"]+)"', code):

@@ -4,6 +4,7 @@
 #include "nrl_link.h"
 
 #include "nrl_port.h"
+#include "nrl_trng.h"
 
 /* Bytes taken from the port at once: on the stack, so that it costs no static memory. */
 #define NRL_READ_CHUNK 64u
@@ -57,6 +58,12 @@ static nrl_answer_t nrl_link_refuse_length(nrl_link_t *link, uint8_t request, si
     return nrl_link_refuse(link, request, NRL_LINK_ERROR_WRONG_LENGTH, (uint32_t)length);
 }
 
+/* What is wrong with the noise, or else what the port says of its generator. */
+static uint8_t nrl_link_entropy_health(const nrl_link_t *link)
+{
+    return link->noise->failure != NRL_TRNG_HEALTHY ? link->noise->failure : nrl_port_entropy_health();
+}
+
 /* The agent's status codes in the words of the link. */
 static nrl_answer_t nrl_link_refuse_status(nrl_link_t *link, uint8_t request, int status)
 {
@@ -66,7 +73,7 @@ static nrl_answer_t nrl_link_refuse_status(nrl_link_t *link, uint8_t request, in
     case NRL_ERROR_EPISODE_OPEN:
         return nrl_link_refuse(link, request, NRL_LINK_ERROR_EPISODE_OPEN, 0);
     case NRL_ERROR_ENTROPY:
-        return nrl_link_refuse(link, request, NRL_LINK_ERROR_ENTROPY, nrl_port_entropy_health());
+        return nrl_link_refuse(link, request, NRL_LINK_ERROR_ENTROPY, nrl_link_entropy_health(link));
     case NRL_ERROR_SNAPSHOT:
         return nrl_link_refuse(link, request, NRL_LINK_ERROR_SNAPSHOT_REFUSED, 0);
     default:
@@ -134,7 +141,7 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.preset = NRL_PRESET;
     reply.agent_state = nrl_link_agent_state(link);
     reply.entropy_mode = (uint8_t)link->entropy->mode;
-    reply.entropy_health = nrl_port_entropy_health();
+    reply.entropy_health = nrl_link_entropy_health(link);
     reply.largest_frame = (uint16_t)NRL_LARGEST_FRAME;
     reply.episodes = link->agent->episodes;
     reply.steps = link->agent->steps;
@@ -166,7 +173,8 @@ static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *paylo
         }
         nrl_entropy_seed(link->entropy, begin.seed_state);
     } else if (begin.entropy_mode == NRL_ENTROPY_RAW) {
-        nrl_entropy_use(link->entropy, NRL_ENTROPY_RAW, nrl_port_entropy_read, NULL);
+        nrl_noise_start(link->noise);
+        nrl_entropy_use(link->entropy, NRL_ENTROPY_RAW, nrl_noise_read, link->noise);
     } else {
         return nrl_link_refuse(link, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_MODE_UNAVAILABLE, begin.entropy_mode);
     }
@@ -201,6 +209,9 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
         reply.action = (uint8_t)result;
     }
     reply.status = link->agent->counters.entropy != entropy_failures ? NRL_ACTION_ENTROPY_FAILED : 0;
+    if (link->entropy->mode == NRL_ENTROPY_RAW && nrl_noise_log_is_full(link->noise)) {
+        reply.status |= NRL_ACTION_NOISE_WAITS;
+    }
     return nrl_link_answer(NRL_MESSAGE_ACTION, nrl_pack_action(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
 }
 
@@ -210,7 +221,7 @@ static nrl_answer_t nrl_link_answer_status(nrl_link_t *link)
     reply.agent_state = nrl_link_agent_state(link);
     reply.baseline_is_set = link->agent->baseline_is_set ? 1 : 0;
     reply.entropy_mode = (uint8_t)link->entropy->mode;
-    reply.entropy_health = nrl_port_entropy_health();
+    reply.entropy_health = nrl_link_entropy_health(link);
     reply.episodes = link->agent->episodes;
     reply.steps = link->agent->steps;
     reply.return_baseline = link->agent->return_baseline;
@@ -218,6 +229,7 @@ static nrl_answer_t nrl_link_answer_status(nrl_link_t *link)
     reply.episode_steps = link->agent->episode_steps;
     nrl_link_copy_counters(reply.counters, &link->agent->counters);
     reply.bytes_drawn = link->entropy->bytes_drawn;
+    reply.noise_alarms = link->noise->soft_alarms;
     reply.weights_crc32 = nrl_agent_weights_crc32(link->agent);
     return nrl_link_answer(NRL_MESSAGE_STATUS_REPLY,
                            nrl_pack_status_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
@@ -252,6 +264,27 @@ static nrl_answer_t nrl_link_answer_snapshot_read(nrl_link_t *link, const uint8_
     reply.data_length = request.length;
     return nrl_link_answer(NRL_MESSAGE_SNAPSHOT_DATA,
                            nrl_pack_snapshot_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_noise_read(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_noise_read_t request;
+    nrl_noise_data_t reply;
+    uint8_t *data = nrl_link_reply_payload(link) + NRL_NOISE_DATA_BYTES;
+    int32_t count;
+
+    if (!nrl_unpack_noise_read(payload, length, &request)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_NOISE_READ, length);
+    }
+    count = nrl_noise_fetch(link->noise, request.position, data, (uint16_t)NRL_NOISE_DATA_DATA_MAXIMUM);
+    if (count < 0) {
+        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_READ, NRL_LINK_ERROR_NOISE_LOST, request.position);
+    }
+    reply.position = request.position;
+    reply.data = data;
+    reply.data_length = (size_t)count;
+    return nrl_link_answer(NRL_MESSAGE_NOISE_DATA,
+                           nrl_pack_noise_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_restore_begin(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -331,6 +364,8 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
         return nrl_link_answer_link_status(link);
     case NRL_MESSAGE_SNAPSHOT_READ:
         return nrl_link_answer_snapshot_read(link, payload, length);
+    case NRL_MESSAGE_NOISE_READ:
+        return nrl_link_answer_noise_read(link, payload, length);
     case NRL_MESSAGE_RESTORE_BEGIN:
         return nrl_link_answer_restore_begin(link, payload, length);
     case NRL_MESSAGE_RESTORE_WRITE:
@@ -386,6 +421,8 @@ static void nrl_link_send_telemetry(nrl_link_t *link)
     telemetry.episode_steps = link->agent->episode_steps;
     nrl_link_copy_counters(telemetry.counters, &link->agent->counters);
     telemetry.dropped = link->counters.telemetry_dropped;
+    telemetry.entropy_health = nrl_link_entropy_health(link);
+    telemetry.noise_alarms = link->noise->soft_alarms;
     length = nrl_pack_telemetry(nrl_frame_payload(link->notice), NRL_TELEMETRY_BYTES, &telemetry);
     nrl_link_send(link, link->notice, nrl_frame_seal(link->notice, &header, length));
 }
@@ -457,12 +494,13 @@ static void nrl_link_receive(nrl_link_t *link, uint8_t byte)
     }
 }
 
-void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, int agent_status)
+void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, int agent_status)
 {
     static const nrl_link_counters_t zero_counters = {0};
 
     link->agent = agent;
     link->entropy = entropy;
+    link->noise = noise;
     link->agent_ready = agent_status == NRL_OK;
     link->counters = zero_counters;
     link->session = nrl_port_session();

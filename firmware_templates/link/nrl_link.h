@@ -2,9 +2,9 @@
  * nrl_link.h: The serial link of an agent: answers the requests of a host (docs/protocol.md).
  *
  * API
- *     nrl_link_init(link, agent, entropy, agent_status)   once, after the port and the agent were initialised
- *     nrl_link_poll(link)                                 again and again: reads, executes, answers
- *     link->counters                                      what the line did, readable at any time
+ *     nrl_link_init(link, agent, entropy, noise, status)   once, after the port and the agent were initialised
+ *     nrl_link_poll(link)                                  again and again: reads, executes, answers
+ *     link->counters                                       what the line did, readable at any time
  *
  * Flow
  *     nrl_link_poll takes what the port has received (nrl_port.h) byte by byte through the frame receiver (nrl_frames.h).
@@ -31,6 +31,7 @@
 #include "nrl_agent.h"
 #include "nrl_entropy.h"
 #include "nrl_frames.h"
+#include "nrl_noise.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,6 +43,8 @@ extern "C" {
 #define NRL_ACTION_EPISODE_ENDED 255u
 /* ACTION, status bit: an entropy draw of this call failed. */
 #define NRL_ACTION_ENTROPY_FAILED 1u
+/* ACTION, status bit: the host has to read the noise before the next STEP, or some of it is lost. */
+#define NRL_ACTION_NOISE_WAITS 2u
 /* STEP, flags. */
 #define NRL_STEP_TERMINATED 1u
 #define NRL_STEP_TRUNCATED 2u
@@ -61,6 +64,7 @@ union nrl_notice_frame {
 typedef struct nrl_link {
     nrl_agent_t *agent;
     nrl_entropy_t *entropy;
+    nrl_noise_t *noise;
     nrl_link_counters_t counters;
     nrl_receiver_t receiver;
     uint32_t last_byte_ms;     /* when the last byte came */
@@ -76,7 +80,7 @@ typedef struct nrl_link {
 } nrl_link_t;
 
 /* `agent_status` is what nrl_agent_init returned: without weights the agent answers only HELLO, BEGIN, restore and status. */
-void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, int agent_status);
+void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, int agent_status);
 
 void nrl_link_poll(nrl_link_t *link);
 

@@ -40,6 +40,9 @@ bool nrl_port_entropy_read(void *context, uint8_t *bytes, uint16_t length);
 /* What is wrong with the hardware generator: nrl_trng_health_t of nrl_trng.h; 0: nothing. */
 uint8_t nrl_port_entropy_health(void);
 
+/* Start the hardware generator again, where that could mend it; whether it did shows at the next read. */
+void nrl_port_entropy_restart(void);
+
 #ifdef __cplusplus
 }
 #endif

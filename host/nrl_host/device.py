@@ -13,9 +13,35 @@ from nrl_edge.codegen.core import preset_code, seed_state
 from nrl_edge.errors import ConfigurationError, DeviceError, RunError
 from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES, AgentConfiguration
 from nrl_host.link import Link, RequestRefusedError
-from nrl_host.messages import ACTION_EPISODE_ENDED, MESSAGES, NO_CLIP, STEP_TERMINATED, STEP_TRUNCATED
+from nrl_host.messages import (
+    ACTION_ENTROPY_FAILED,
+    ACTION_EPISODE_ENDED,
+    ACTION_NOISE_WAITS,
+    MESSAGES,
+    NO_CLIP,
+    STEP_TERMINATED,
+    STEP_TRUNCATED,
+)
 
 _LINK_MODES = ("seeded", "raw")
+
+NOISE_HEALTH = (
+    "nothing is wrong",
+    "the chip has no generator",
+    "the generator gives no numbers: it is dead, not clocked or not there",
+    "the generator says that its clock is wrong",
+    "the generator says that its noise is wrong, and starting it again did not help",
+    "the generator gives the same number again and again",
+    "a health test found one bit too often in a row (stuck?)",
+    "a health test found one bit too often in 1024 (biased?)",
+    "a health test found one byte too often in a row (periodic?)",
+)
+"""What the codes of nrl_trng.h mean."""
+
+
+def noise_health_text(code: int) -> str:
+    """A health code of HELLO_REPLY or STATUS_REPLY in words."""
+    return NOISE_HEALTH[code] if code < len(NOISE_HEALTH) else f"unknown health code {code}"
 
 
 class LinkAgent:
@@ -43,9 +69,15 @@ class LinkAgent:
         self._action_codec = link.codec_of("ACTION")
         self._request_flat = link.request_flat
         self._shape = (configuration.inputs,)
+        self.on_noise_failure: Callable[[str], None] | None = None
+        """Is called once, with a sentence, when the device's noise fails."""
         self.entropy_failures = 0
         """Calls of `step` in which the device had no random bytes to draw."""
         self._entropy = entropy
+        self._noise = bytearray()
+        self._noise_position = 0
+        self.noise_is_complete = True
+        """False once noise of the device could not be read before it was overwritten."""
         if begin:
             self.begin()
 
@@ -53,6 +85,36 @@ class LinkAgent:
         """Let the device draw fresh weights from the entropy given at construction; what it had learned is lost."""
         words = seed_state(self._entropy.seed) if self._entropy.mode == "seeded" else (0, 0, 0, 0)
         self.link.request(MESSAGES["BEGIN"](ENTROPY_MODES.index(self._entropy.mode), tuple(words)))
+        self._noise.clear()
+        self._noise_position = 0
+        self.noise_is_complete = True
+        self._fetch_noise()
+
+    def take_noise(self) -> bytes | None:
+        """The raw bytes that the agent drew since `begin` or the last call; b"" where its noise is not raw.
+
+        None where some of them are lost, as the device's log is too small for what one call of step draws.
+        """
+        self._fetch_noise()
+        taken = bytes(self._noise)
+        self._noise.clear()
+        return taken if self.noise_is_complete else None
+
+    def _fetch_noise(self) -> None:
+        if self._entropy.mode != "raw" or not self.noise_is_complete:
+            return
+        while True:
+            try:
+                reply = self.link.request(MESSAGES["NOISE_READ"](self._noise_position))
+            except RequestRefusedError as error:
+                if error.code_name == "NOISE_LOST":
+                    self.noise_is_complete = False
+                    return
+                raise
+            if not reply.data:
+                return
+            self._noise += reply.data
+            self._noise_position = (self._noise_position + len(reply.data)) & 0xFFFFFFFF
 
     @property
     def configuration(self) -> AgentConfiguration:
@@ -90,9 +152,22 @@ class LinkAgent:
                 ) from error
             raise
         if reply[4]:
-            self.entropy_failures += 1
+            self._note_status(reply[4])
         action: int = reply[3]
         return EPISODE_ENDED if action == ACTION_EPISODE_ENDED else action
+
+    def _note_status(self, status: int) -> None:
+        if status & ACTION_NOISE_WAITS:
+            self._fetch_noise()
+        if not status & ACTION_ENTROPY_FAILED:
+            return
+        self.entropy_failures += 1
+        if self.entropy_failures == 1 and self.on_noise_failure is not None:
+            health = self.status().entropy_health
+            self.on_noise_failure(
+                f"the noise of {self.hello.board} has failed: {noise_health_text(health)}. The agent goes on acting by "
+                "its best guess and has stopped learning; look at the generator (docs/noise.md) and begin a new run"
+            )
 
     def snapshot(self) -> bytes:
         """The state between episodes; see `Agent.snapshot`."""
@@ -130,6 +205,15 @@ class LinkAgent:
                     "it is damaged, or of an agent with another configuration"
                 ) from error
             raise
+
+    def noise_report(self) -> dict[str, str | int]:
+        """How the device's raw noise is: `health` in words, `soft_alarms`, and `failed_draws` of the agent's life."""
+        status = self.status()
+        return {
+            "health": noise_health_text(status.entropy_health),
+            "soft_alarms": status.noise_alarms,
+            "failed_draws": status.counters[list(Counters().as_dict()).index("entropy")],
+        }
 
     def status(self) -> Any:
         """The device's STATUS_REPLY."""

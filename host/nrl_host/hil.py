@@ -9,7 +9,7 @@ from typing import Any
 from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
-from nrl_host.device import LinkAgent
+from nrl_host.device import LinkAgent, noise_health_text
 from nrl_host.link import DEFAULT_BAUD, Link
 from nrl_host.targets import Target, make_target
 from nrl_host.targets.desktop import DesktopTarget, Transport
@@ -27,15 +27,18 @@ def run_hil(
     stop: Callable[[], bool] = lambda: False,
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
+    on_noise_failure: Callable[[str], None] = lambda sentence: None,
 ) -> RunSummary:
     """Run an experiment with the device at `port`, anything that pyserial opens; see `run_agent` for the run itself.
 
     The device draws fresh weights, or takes back those of the checkpoint that a resumed run goes on from. Raises
-    DeviceError where no device answers, or one with another agent does.
+    DeviceError where no device answers, or one with another agent does. `on_noise_failure` is called once, with a
+    sentence, where the device's noise fails: it goes on acting and has stopped learning.
     """
     configuration = configuration or resolve_agent(experiment)
     with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
         agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False)
+        agent.on_noise_failure = on_noise_failure
         hello = link.hello
         extra = {"port": port, "board": hello.board, "build_id": bytes(hello.build_id).hex(), "session": link.session}
         with open_run(run, experiment, hello.board, configuration, resume=resume, extra=extra) as (folder, checkpoint):
@@ -65,6 +68,7 @@ def run_hil(
                 on_episode=on_episode,
                 until_solved=until_solved,
                 link_counters=counters,
+                noise_report=agent.noise_report if experiment.entropy.mode == "raw" else None,
             )
 
 
@@ -79,6 +83,7 @@ def simulate_firmware(
     stop: Callable[[], bool] = lambda: False,
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
+    on_noise_failure: Callable[[str], None] = lambda sentence: None,
 ) -> RunSummary:
     """Generate, build and run the experiment's firmware on this computer, and run the experiment with it.
 
@@ -103,6 +108,7 @@ def simulate_firmware(
             stop=stop,
             on_episode=on_episode,
             until_solved=until_solved,
+            on_noise_failure=on_noise_failure,
         )
 
 
@@ -116,4 +122,6 @@ def _telemetry_row(telemetry: Any, configuration: AgentConfiguration) -> dict[st
         "steps": telemetry.episode_steps,
         **{f"{name}_count": count for name, count in zip(names, telemetry.counters, strict=True)},
         "dropped": telemetry.dropped,
+        "noise_health": noise_health_text(telemetry.entropy_health),
+        "noise_alarms": telemetry.noise_alarms,
     }

@@ -19,6 +19,7 @@ AGENT_STATES = ("not ready", "ready", "episode open")
 """Words for `agent_state`, at the index that messages carry."""
 ACTION_EPISODE_ENDED = 255
 ACTION_ENTROPY_FAILED = 1
+ACTION_NOISE_WAITS = 2
 STEP_TERMINATED = 1
 STEP_TRUNCATED = 2
 NO_CLIP = 255

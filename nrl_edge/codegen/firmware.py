@@ -10,6 +10,7 @@ from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.messages import load_message_table, messages_variables
+from nrl_edge.codegen.noise import noise_settings
 from nrl_edge.codegen.render import render_folder, render_template
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
@@ -105,10 +106,12 @@ def render_firmware(
         "boot_entropy_mode": _BOOT_MODES[entropy_mode],
         "data_bytes": data_bytes,
         "build_id": (),
+        "noise": noise_settings(configuration, board),
     }
     port_variables = {"board": board, "memory": board.memory, "port": board.port}
     for part, contents in (
         ("core", render_core(configuration, seed)),
+        ("noise", render_folder("noise", {})),
         ("link", render_folder("link", variables)),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):

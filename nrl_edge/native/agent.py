@@ -151,6 +151,7 @@ class NativeAgent:
         self._step = self._library.nrl_native_step
         self._library.nrl_native_bind_observation(self._handle, self.observation_buffer.ctypes.data)
 
+        self._noise_taken = 0
         # The C side keeps a pointer to these bytes, so this reference must live as long as the handle.
         self._recording = bytes(entropy.recording)
         if entropy.mode == "seeded":
@@ -328,6 +329,16 @@ class NativeAgent:
         length = ctypes.c_size_t()
         address = self._library.nrl_native_recorded(self._handle, ctypes.byref(length))
         return ctypes.string_at(address, length.value) if address else b""
+
+    def take_noise(self) -> bytes:
+        """The bytes drawn since construction or the last call; b"" without `recording`."""
+        length = ctypes.c_size_t()
+        address = self._library.nrl_native_recorded(self._handle, ctypes.byref(length))
+        if not address:
+            return b""
+        taken = ctypes.string_at(address + self._noise_taken, length.value - self._noise_taken)
+        self._noise_taken = length.value
+        return taken
 
     def _status(self) -> _Status:
         status = _Status()

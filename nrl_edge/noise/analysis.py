@@ -85,7 +85,11 @@ def analyse(bits: Bits, *, min_entropy: float = 0.9, alpha_exponent: int = 30) -
     def counted(test: str, cutoff: int) -> Check:
         own = [alarm.position for alarm in alarms if alarm.test == test]
         figure = f"none at cut-off {cutoff}" if not own else f"{len(own)} at cut-off {cutoff}, first at bit {own[0]}"
-        names = {"repetition": "no value repeats too often", "proportion": "no value is too frequent in a window"}
+        names = {
+            "repetition": "no value repeats too often",
+            "proportion": "no value is too frequent in a window",
+            "byte_repetition": "no byte repeats too often",
+        }
         return Check(names[test], not own, figure)
 
     early = [alarm for alarm in alarms if alarm.position < START_UP_BITS]
@@ -93,6 +97,7 @@ def analyse(bits: Bits, *, min_entropy: float = 0.9, alpha_exponent: int = 30) -
         Check(f"the first {START_UP_BITS} bits pass the start-up test", not early, f"{len(early)} alarms"),
         counted("repetition", limits.repetition),
         counted("proportion", limits.proportion),
+        counted("byte_repetition", limits.byte_repetition),
         Check(f"a bit holds {min_entropy:g} by its most common value", common >= min_entropy, f"{common:.4f}"),
         Check(f"a bit holds {min_entropy:g} by the Markov estimate", markov >= min_entropy, f"{markov:.4f}"),
         Check(

@@ -1,8 +1,11 @@
-"""The continuous health tests of NIST SP 800-90B, section 4.4, for a source of single bits.
+"""The continuous health tests of NIST SP 800-90B, section 4.4, for a source of single bits, and one more.
 
 Both count how often one value comes: the repetition count in a row, the adaptive proportion in a window of 1024. What
 is too often follows from the min-entropy H that the source claims a bit, and from alpha, the chance that a source which
 keeps its claim raises an alarm all the same, at one place where an alarm could be raised.
+
+Neither sees a source that alternates, 0101.., so the repetition count is done over whole bytes too: it finds a period
+of 2, 4 or 8 bits. The standard allows tests of one's own beside its two.
 """
 
 from __future__ import annotations
@@ -32,21 +35,24 @@ class Cutoffs:
     """Equal bits in a row."""
     proportion: int
     """Bits of a window that equal its first, that one included."""
+    byte_repetition: int
+    """Equal bytes in a row."""
 
 
 def cutoffs(min_entropy: float, alpha_exponent: int) -> Cutoffs:
     """The cut-offs for a source of `min_entropy` bits a bit, at alpha = 2^-alpha_exponent.
 
     Repetition count (4.4.1): C = 1 + ceil(-log2(alpha) / H). Adaptive proportion (4.4.2): C = 1 + critbinom(W, 2^-H,
-    1 - alpha), the smallest number that a binomial count exceeds with a probability of at most alpha. Raises
-    ConfigurationError where H is not above 0 and up to 1, or the exponent not 1 to 200.
+    1 - alpha), the smallest number that a binomial count exceeds with a probability of at most alpha. A byte holds 8 H.
+    Raises ConfigurationError where H is not above 0 and up to 1, or the exponent not 1 to 200.
     """
     if not 0.0 < min_entropy <= 1.0:
         raise ConfigurationError(f"min-entropy {min_entropy}: a bit has more than 0 and at most 1")
     if not 1 <= alpha_exponent <= 200:
         raise ConfigurationError(f"alpha 2^-{alpha_exponent}: an exponent from 1 to 200 is needed")
     repetition = 1 + math.ceil(alpha_exponent / min_entropy)
-    return Cutoffs(repetition, min(WINDOW, 1 + _critical_binomial(2.0**-min_entropy, 2.0**-alpha_exponent)))
+    proportion = min(WINDOW, 1 + _critical_binomial(2.0**-min_entropy, 2.0**-alpha_exponent))
+    return Cutoffs(repetition, proportion, 1 + math.ceil(alpha_exponent / (8.0 * min_entropy)))
 
 
 def _critical_binomial(probability: float, alpha: float) -> int:
@@ -65,46 +71,65 @@ def _critical_binomial(probability: float, alpha: float) -> int:
 class Alarm:
     """A count that reached its cut-off."""
 
-    test: Literal["repetition", "proportion"]
+    test: Literal["repetition", "proportion", "byte_repetition"]
     position: int
     """Index, from the stream's start, of the bit that raised it."""
 
 
-class HealthTests:
-    """Both tests over a stream that comes in pieces of any length; how it is cut changes nothing.
+class _Runs:
+    """The repetition count over values that come in pieces."""
 
-    A run of equal bits raises one alarm, at its cut-off; a window one, at the bit that reaches the cut-off. Windows
-    follow each other without overlapping, as the standard has them.
+    def __init__(self, cutoff: int) -> None:
+        self._cutoff = cutoff
+        self._last: int | None = None
+        self._length = 0
+
+    def feed(self, values: Bits) -> list[int]:
+        """Indices into `values` (N,) at which a run reaches the cut-off."""
+        if values.size == 0:
+            return []
+        # Runs begin where a value differs from the one before; the first may go on from the last piece.
+        starts = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
+        lengths = np.diff(np.concatenate((starts, [len(values)])))
+        before = np.zeros(len(lengths), np.int64)
+        before[0] = self._length if self._last == int(values[0]) else 0
+        reached = (before < self._cutoff) & (before + lengths >= self._cutoff)
+        self._last, self._length = int(values[-1]), int(before[-1] + lengths[-1])
+        return [int(place) for place in (starts + self._cutoff - 1 - before)[reached]]
+
+
+class HealthTests:
+    """The tests over a stream that comes in pieces of any length; how it is cut changes nothing.
+
+    A run of equal bits or bytes raises one alarm, at its cut-off; a window one, at the bit that reaches the cut-off.
+    Windows follow each other without overlapping, as the standard has them. Bytes are counted from the stream's start.
     """
 
     def __init__(self, limits: Cutoffs) -> None:
         self.limits = limits
         self.position = 0
         """Bits seen."""
-        self._last: int | None = None
-        self._run = 0
+        self._bit_runs = _Runs(limits.repetition)
+        self._byte_runs = _Runs(limits.byte_repetition)
+        self._part_of_byte: Bits = np.zeros(0, np.uint8)
         self._window: Bits = np.zeros(0, np.uint8)
 
     def feed(self, bits: Bits) -> list[Alarm]:
         """Take bits (N,), each 0 or 1, and return the alarms that they raise, by position."""
         if bits.size == 0:
             return []
-        alarms = [*self._repetitions(bits), *self._proportions(bits)]
+        alarms = [Alarm("repetition", self.position + place) for place in self._bit_runs.feed(bits)]
+        alarms += [*self._byte_repetitions(bits), *self._proportions(bits)]
         self.position += len(bits)
         return sorted(alarms, key=lambda alarm: (alarm.position, alarm.test))
 
-    def _repetitions(self, bits: Bits) -> list[Alarm]:
-        # Runs begin where a bit differs from the one before; the first may go on from the last piece.
-        starts = np.flatnonzero(np.diff(bits)) + 1
-        starts = np.concatenate(([0], starts))
-        lengths = np.diff(np.concatenate((starts, [len(bits)])))
-        carried = self._run if self._last == int(bits[0]) else 0
-        before = np.zeros(len(lengths), np.int64)
-        before[0] = carried
-        reached = (before < self.limits.repetition) & (before + lengths >= self.limits.repetition)
-        places = starts + self.limits.repetition - 1 - before
-        self._last, self._run = int(bits[-1]), int(before[-1] + lengths[-1])
-        return [Alarm("repetition", self.position + int(place)) for place in places[reached]]
+    def _byte_repetitions(self, bits: Bits) -> list[Alarm]:
+        joined = np.concatenate((self._part_of_byte, bits))
+        first = self.position - len(self._part_of_byte)
+        whole = len(joined) // 8 * 8
+        self._part_of_byte = joined[whole:]
+        places = self._byte_runs.feed(np.packbits(joined[:whole], bitorder="little"))
+        return [Alarm("byte_repetition", first + 8 * place + 7) for place in places]
 
     def _proportions(self, bits: Bits) -> list[Alarm]:
         held = len(self._window)

@@ -7,6 +7,7 @@
     tensorboard/      the same curves as TensorBoard events
     checkpoints/      episode_000050.nrls: the agent's snapshot after 50 episodes
     record.nrlr       every call of step, where the run is recorded
+    noise.bin         the raw noise that the agent drew, where that is raw; noise.csv: how much of it by each episode
     final.nrls        the last snapshot
     weights.npz       the last weights as numbers
     result.json       what the run came to
@@ -50,6 +51,7 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.learning.trainer import THRESHOLD_EPISODES, episodes_to_threshold
 from nrl_edge.record import RecordWriter, bytes_of_episodes
 from nrl_edge.runs.files import sync_folder, write_atomically, write_with_atomically
+from nrl_edge.runs.noise import NoiseFile, cut_noise, noise_holds, read_noise
 from nrl_edge.runs.snapshot import snapshot_info
 
 FORMAT_VERSION = 1
@@ -129,6 +131,7 @@ class RunFolder:
         self._telemetry_columns: tuple[str, ...] | None = None
         self._tensorboard: Any = None
         self._record: RecordWriter | None = None
+        self._noise: NoiseFile | None = None
         self._forget_progress()
 
     # Opening
@@ -282,6 +285,8 @@ class RunFolder:
                 continue
             if record.exists() and bytes_of_episodes(record, episode) is None:
                 continue
+            if not noise_holds(self.path, episode):
+                continue
             snapshot = None
             if path is not None:
                 try:
@@ -310,6 +315,7 @@ class RunFolder:
                 size = bytes_of_episodes(self.record_path, episodes)
                 assert size is not None
                 os.truncate(self.record_path, size)
+            cut_noise(self.path, episodes)
             for later, path in self.checkpoints():
                 if later > episodes:
                     path.unlink()
@@ -429,6 +435,16 @@ class RunFolder:
             self._record = RecordWriter.create(path, inputs=inputs, identity=identity, seed=self.info.seed)
         return self._record
 
+    def log_noise(self, noise: bytes | None) -> None:
+        """Add what the agent drew since the last call, after every episode; None: lost, the run cannot be repeated.
+
+        The first call is for what was drawn before the first episode, by the initial weights.
+        """
+        self._need_writable()
+        if self._noise is None:
+            self._noise = NoiseFile(self.path)
+        self._noise.add(self.episodes, noise)
+
     def save_checkpoint(self, snapshot: bytes) -> Path:
         """Keep the agent's snapshot after the episodes logged so far, and make all that was logged durable."""
         self._need_writable()
@@ -472,6 +488,8 @@ class RunFolder:
             raise RunError(f"cannot write the run {self.path}: {error}. The disk may be full") from error
         if self._record is not None:
             self._record.flush(durable=durable)
+        if self._noise is not None:
+            self._noise.flush(durable=durable)
         if self._tensorboard is not None:
             self._tensorboard.flush()
 
@@ -493,10 +511,10 @@ class RunFolder:
         try:
             self.flush()
         finally:
-            for file in (self._progress_file, self._telemetry_file, self._record, self._tensorboard):
+            for file in (self._progress_file, self._telemetry_file, self._record, self._noise, self._tensorboard):
                 if file is not None:
                     file.close()
-            self._progress_file = self._telemetry_file = self._record = self._tensorboard = None
+            self._progress_file = self._telemetry_file = self._record = self._noise = self._tensorboard = None
         self.info = replace(self.info, status=status, finished=_now())
         self._write_info()
 
@@ -543,6 +561,10 @@ class RunFolder:
     def record_path(self) -> Path:
         """Where the record of steps is, if there is one."""
         return self.path / "record.nrlr"
+
+    def noise(self) -> bytes:
+        """The raw noise of the whole run. Raises ConfigurationError where it was not recorded, or not all of it."""
+        return read_noise(self.path)
 
     def progress(self) -> Progress:
         """All logged episodes; a half-written last line is left out. Raises ConfigurationError where it is damaged."""

@@ -6,6 +6,7 @@
 #include "nrl_agent.h"
 #include "nrl_frames.h"
 #include "nrl_link.h"
+#include "nrl_noise.h"
 #include "nrl_port.h"
 
 #define LINE_BYTES 65536u
@@ -24,6 +25,7 @@ static struct {
 } fake;
 
 static nrl_entropy_t entropy;
+static nrl_noise_t noise;
 static nrl_agent_t agent;
 static nrl_link_t host_link;
 
@@ -87,7 +89,11 @@ bool nrl_port_entropy_read(void *context, uint8_t *bytes, uint16_t length)
 
 uint8_t nrl_port_entropy_health(void)
 {
-    return fake.entropy_works ? 0 : 7;
+    return fake.entropy_works ? 0 : 2;
+}
+
+void nrl_port_entropy_restart(void)
+{
 }
 
 /* Power on. `raw`: begin with the hardware generator, which works or does not. */
@@ -101,12 +107,13 @@ void fake_boot(uint16_t session, bool raw, bool entropy_works)
     fake.entropy_works = entropy_works;
     memset(&agent, 0xA5, sizeof(agent));
     memset(&host_link, 0xA5, sizeof(host_link));
+    nrl_noise_start(&noise);
     if (raw) {
-        nrl_entropy_use(&entropy, NRL_ENTROPY_RAW, nrl_port_entropy_read, NULL);
+        nrl_entropy_use(&entropy, NRL_ENTROPY_RAW, nrl_noise_read, &noise);
     } else {
         nrl_entropy_seed(&entropy, seed_state);
     }
-    nrl_link_init(&host_link, &agent, &entropy, nrl_agent_init(&agent, &entropy));
+    nrl_link_init(&host_link, &agent, &entropy, &noise, nrl_agent_init(&agent, &entropy));
 }
 
 /* The line delivers bytes, and the link polls until it has taken them all; with none it polls once. */

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrl_edge.agent import EntropySettings
-from nrl_edge.codegen.core import seed_state
+from nrl_edge.codegen.core import initial_draw_bytes, seed_state, step_draw_bytes, update_draw_bytes
 from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_host.frames import LARGEST_FRAME, encode_frame
 from nrl_host.messages import ERROR_CODES, TABLE
@@ -128,6 +128,7 @@ SAMPLES = {
     "STATUS": (),
     "LINK_STATUS": (),
     "SNAPSHOT_READ": (0, 10),
+    "NOISE_READ": (0,),
     "RESTORE_BEGIN": (1,),
     "RESTORE_WRITE": (0, b""),
     "RESTORE_COMMIT": (),
@@ -347,12 +348,12 @@ def test_a_repeated_end_of_an_episode_repeats_no_telemetry(device: FakeDevice) -
 def test_without_entropy_at_boot_the_link_still_answers(built: FakeDevice) -> None:
     built.boot(raw=True, entropy_works=False)
     hello = built.hello()
-    assert (hello.agent_state, hello.entropy_mode, hello.entropy_health) == (0, 1, 7)
+    assert (hello.agent_state, hello.entropy_mode, hello.entropy_health) == (0, 1, 2)
     for request in (("STEP", *STEP_VALUES), ("SNAPSHOT_READ", 0, 8)):
         [(_, _, _, message)] = built.deliver(built.frame(*request))
         assert error_name(message) == "NOT_READY"
     [(_, _, _, message)] = built.deliver(built.frame("BEGIN", 1, (0, 0, 0, 0)))
-    assert (error_name(message), message.detail) == ("ENTROPY", 7)
+    assert (error_name(message), message.detail) == ("ENTROPY", 2)
     built.set_entropy(True)
     built.ask("BEGIN", 1, (0, 0, 0, 0))
     assert built.step().status == 0
@@ -365,7 +366,50 @@ def test_a_failed_draw_is_told_in_the_reply(built: FakeDevice) -> None:
     built.set_entropy(False)
     assert built.step().status == 1
     status = built.ask("STATUS")
-    assert (status.counters[5], status.entropy_health) == (1, 7)
+    assert (status.counters[5], status.entropy_health) == (1, 2)
+    # A failure is final, so that a recording of the noise ends where the draws began to fail.
+    built.set_entropy(True)
+    assert built.step().status == 1
+    built.ask("BEGIN", 1, (0, 0, 0, 0))
+    assert built.step().status == 0
+
+
+def test_noise_is_read_back_exactly_as_it_was_drawn(built: FakeDevice) -> None:
+    """The fake generator counts: after the 128 bytes of the start-up test come 128, 129, ..."""
+    built.boot(raw=True)
+    built.hello()
+    drawn = initial_draw_bytes(CONFIGURATION)
+    position, read = 0, b""
+    for call in range(400):
+        # An episode's end is answered by ACTION and followed by TELEMETRY.
+        [(_, _, _, action), *_] = built.deliver(built.frame("STEP", (900, -300, 1200), 256, int(call % 7 == 6)))
+        waits = action.status == 2
+        if call % 7 == 6:
+            drawn += update_draw_bytes(CONFIGURATION)
+        else:
+            drawn += step_draw_bytes(CONFIGURATION)
+        if waits or call == 399:
+            while data := built.ask("NOISE_READ", position).data:
+                read += data
+                position += len(data)
+            assert position == drawn
+    assert read == bytes((128 + index) & 0xFF for index in range(drawn))
+    assert position > 4 * 240, "several frames, and the log has gone round"
+    # What the host has said it has is forgotten in time, and nothing is there before it was drawn.
+    [(_, _, _, message)] = built.deliver(built.frame("NOISE_READ", (position - 100_000) & 0xFFFFFFFF))
+    assert error_name(message) == "NOISE_LOST"
+    [(_, _, _, message)] = built.deliver(built.frame("NOISE_READ", position + 1))
+    assert error_name(message) == "NOISE_LOST"
+    assert built.ask("NOISE_READ", position).data == b""
+
+
+def test_a_host_that_does_not_read_the_noise_loses_it_and_hears_so(built: FakeDevice) -> None:
+    built.boot(raw=True)
+    built.hello()
+    statuses = [built.step().status for _ in range(300)]
+    assert statuses[0] == 0 and statuses[-1] == 2
+    [(_, _, _, message)] = built.deliver(built.frame("NOISE_READ", 0))
+    assert error_name(message) == "NOISE_LOST"
 
 
 # Snapshots

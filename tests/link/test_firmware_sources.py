@@ -64,7 +64,7 @@ def test_both_compilers_have_nothing_to_say(
 def test_agent_and_link_need_no_library(tmp_path: Path, compiler: str) -> None:
     files = render(CONFIGURATIONS[0])
     write_files(files, tmp_path)
-    sources = [str(tmp_path / path) for path in files if path.startswith(("src/core/", "src/link/"))]
+    sources = [str(tmp_path / path) for path in files if path.startswith(("src/core/", "src/noise/", "src/link/"))]
     object_file = tmp_path / "agent.o"
     subprocess.run(
         [find_compiler(compiler), *FREESTANDING, f"-I{tmp_path / 'include'}", *sources, "-o", object_file],

@@ -49,7 +49,7 @@ def test_the_hash_is_of_what_both_sides_must_agree_on() -> None:
     for old, new in (
         ('name = "reward", type = "i32"', 'name = "reward", type = "u32"'),
         ('name = "reward", type = "i32"', 'name = "rewards", type = "i32"'),
-        ("id = 0x09", "id = 0x0A"),
+        ("id = 0x09", "id = 0x1A"),
         ("maximum = 240", "maximum = 239"),
         ("protocol_max = 1", "protocol_max = 2"),
         ("code = 13", "code = 23"),

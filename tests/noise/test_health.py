@@ -21,7 +21,9 @@ from nrl_edge.noise.health import WINDOW
 def test_cutoffs_are_those_of_the_exact_distribution(
     min_entropy: float, exponent: int, repetition: int, proportion: int
 ) -> None:
-    assert cutoffs(min_entropy, exponent) == Cutoffs(repetition, proportion)
+    assert cutoffs(min_entropy, exponent) == Cutoffs(
+        repetition, proportion, 1 + math.ceil(exponent / (8 * min_entropy))
+    )
 
 
 @pytest.mark.parametrize("exponent", [20, 40, 60])
@@ -57,6 +59,13 @@ def one_by_one(bits: np.ndarray, limits: Cutoffs) -> list[Alarm]:
         if equal >= limits.proportion and not raised:
             raised = True
             alarms.append(Alarm("proportion", position))
+    whole = [tuple(bits[start : start + 8]) for start in range(0, len(bits) - 7, 8)]
+    for index, byte in enumerate(whole):
+        length = 1
+        while index >= length and whole[index - length] == byte:
+            length += 1
+        if length == limits.byte_repetition:
+            alarms.append(Alarm("byte_repetition", 8 * index + 7))
     return sorted(alarms, key=lambda alarm: (alarm.position, alarm.test))
 
 
@@ -70,7 +79,7 @@ def test_however_a_stream_is_cut_its_alarms_are_those_of_the_standard(data: st.D
         )
         for _ in range(data.draw(st.integers(1, 6)))
     ]
-    limits = Cutoffs(data.draw(st.integers(2, 60)), data.draw(st.integers(500, 1024)))
+    limits = Cutoffs(data.draw(st.integers(2, 60)), data.draw(st.integers(500, 1024)), data.draw(st.integers(2, 9)))
     stream = np.concatenate(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     tests = HealthTests(limits)

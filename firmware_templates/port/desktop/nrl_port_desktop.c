@@ -315,3 +315,8 @@ uint8_t nrl_port_entropy_health(void)
 {
     return port.entropy_failed ? NRL_TRNG_SILENT : NRL_TRNG_HEALTHY;
 }
+
+void nrl_port_entropy_restart(void)
+{
+    /* The operating system looks after its generator itself. */
+}

@@ -47,6 +47,8 @@ def hil(
     """
     loaded = load_experiment(experiment).with_overrides(seed=seed, episodes=episodes)
 
+    output = Output(as_json, quiet)
+
     def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
         return run_hil(
             loaded,
@@ -57,6 +59,7 @@ def hil(
             resume=resume,
             stop=stop,
             on_episode=on_episode,
+            on_noise_failure=output.warn,
         )
 
-    run_with_progress(Output(as_json, quiet), loaded, go, port, run)
+    run_with_progress(output, loaded, go, port, run)

@@ -55,6 +55,10 @@ class Output:
         if not self.as_json and not self.quiet:
             self.console.print(text)
 
+    def warn(self, text: str) -> None:
+        """What a person has to know while the work goes on: on standard error, whatever the verbosity."""
+        self._progress_console.print(f"nrl-edge: {text}", soft_wrap=True)
+
     def table(self, table: Table) -> None:
         """A table for a person."""
         if not self.as_json:

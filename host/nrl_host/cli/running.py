@@ -57,4 +57,9 @@ def describe(summary: RunSummary) -> str:
     if summary.link is not None:
         host = summary.link["host"]
         lines.append(f"link: {host['frames_out']:,} requests, {host['retries']} retries, {host['bad_crc']} bad CRCs")
+    if summary.noise is not None:
+        noise = summary.noise
+        lines.append(
+            f"noise: {noise['health']}; {noise['soft_alarms']} soft alarms, {noise['failed_draws']} failed draws"
+        )
     return "\n".join(lines)

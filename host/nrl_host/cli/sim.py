@@ -65,11 +65,20 @@ def sim(
     """
     loaded = load_experiment(experiment).with_overrides(seed=seed, episodes=episodes)
 
+    output = Output(as_json, quiet)
+
     def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
         if target in _LOCAL:
             return simulate(loaded, _LOCAL[target], run=run, resume=resume, stop=stop, on_episode=on_episode)
         return simulate_firmware(
-            loaded, board=target, transport=transport.value, run=run, resume=resume, stop=stop, on_episode=on_episode
+            loaded,
+            board=target,
+            transport=transport.value,
+            run=run,
+            resume=resume,
+            stop=stop,
+            on_episode=on_episode,
+            on_noise_failure=output.warn,
         )
 
     if target not in _LOCAL and target not in (ids := [board.id for board in load_boards()]):
@@ -77,4 +86,4 @@ def sim(
             f"unknown target {target!r}{did_you_mean(target, [*_LOCAL, *ids])} "
             f"Targets are {', '.join(_LOCAL)} and the boards of `nrl-edge boards`"
         )
-    run_with_progress(Output(as_json, quiet), loaded, go, target, run)
+    run_with_progress(output, loaded, go, target, run)

@@ -1,0 +1,122 @@
+/*
+ * nrl_noise.c: raw noise that is watched, and kept until the host has it.
+ */
+#include "nrl_noise.h"
+
+#include "nrl_port.h"
+#include "nrl_trng.h"
+
+#define NRL_NOISE_ATTEMPTS 4u
+
+void nrl_noise_start(nrl_noise_t *noise)
+{
+    nrl_health_start(&noise->health);
+    noise->is_proven = false;
+    noise->failure = NRL_TRNG_HEALTHY;
+    noise->soft_alarms = 0;
+    noise->position = 0;
+    noise->fetched = 0;
+}
+
+static uint8_t nrl_noise_code(unsigned alarms)
+{
+    const unsigned repetition = NRL_HEALTH_SOFT_REPETITION | NRL_HEALTH_HARD_REPETITION;
+    const unsigned proportion = NRL_HEALTH_SOFT_PROPORTION | NRL_HEALTH_HARD_PROPORTION;
+
+    if ((alarms & repetition) != 0u) {
+        return NRL_TRNG_REPETITION;
+    }
+    return (uint8_t)((alarms & proportion) != 0u ? NRL_TRNG_PROPORTION : NRL_TRNG_PERIOD);
+}
+
+/*
+ * Bytes of the generator that have passed, once. NRL_TRNG_HEALTHY, or what is wrong; *is_final: nothing will mend it.
+ * The tests go on over bytes that are thrown away: a generator that is stuck comes from the soft level to the hard one.
+ */
+static uint8_t nrl_noise_try(nrl_noise_t *noise, uint8_t *bytes, uint16_t length, bool *is_final)
+{
+    unsigned alarms = 0;
+
+    if (!nrl_port_entropy_read(NULL, bytes, length)) {
+        const uint8_t code = nrl_port_entropy_health();
+
+        return code != NRL_TRNG_HEALTHY ? code : (uint8_t)NRL_TRNG_SILENT;
+    }
+    for (uint16_t i = 0; i < length; ++i) {
+        alarms |= nrl_health_test(&noise->health, bytes[i]);
+    }
+    if (alarms == 0u) {
+        return NRL_TRNG_HEALTHY;
+    }
+    *is_final = (alarms & NRL_HEALTH_HARD) != 0u;
+    if (noise->soft_alarms != UINT32_MAX) {
+        ++noise->soft_alarms;
+    }
+    return nrl_noise_code(alarms);
+}
+
+/* The same, as often as it takes within reason. On false the noise has failed. */
+static bool nrl_noise_take(nrl_noise_t *noise, uint8_t *bytes, uint16_t length)
+{
+    uint8_t code = NRL_TRNG_HEALTHY;
+    bool is_final = false;
+
+    for (unsigned attempt = 0; attempt < NRL_NOISE_ATTEMPTS && !is_final; ++attempt) {
+        code = nrl_noise_try(noise, bytes, length, &is_final);
+        if (code == NRL_TRNG_HEALTHY) {
+            return true;
+        }
+        nrl_port_entropy_restart();
+    }
+    noise->failure = code;
+    return false;
+}
+
+/* The start-up test: so many bits pass, and are not used. */
+static bool nrl_noise_prove(nrl_noise_t *noise)
+{
+    uint8_t bytes[16];
+
+    for (unsigned tested = 0; tested < NRL_HEALTH_START_UP_BYTES; tested += sizeof(bytes)) {
+        if (!nrl_noise_take(noise, bytes, sizeof(bytes))) {
+            return false;
+        }
+    }
+    noise->is_proven = true;
+    return true;
+}
+
+bool nrl_noise_read(void *context, uint8_t *bytes, uint16_t length)
+{
+    nrl_noise_t *const noise = context;
+
+    if (noise->failure != NRL_TRNG_HEALTHY || (!noise->is_proven && !nrl_noise_prove(noise)) ||
+        !nrl_noise_take(noise, bytes, length)) {
+        return false;
+    }
+    for (uint16_t i = 0; i < length; ++i, ++noise->position) {
+        noise->log[noise->position % NRL_NOISE_LOG_BYTES] = bytes[i];
+    }
+    return true;
+}
+
+int32_t nrl_noise_fetch(nrl_noise_t *noise, uint32_t position, uint8_t *bytes, uint16_t room)
+{
+    const uint32_t waiting = noise->position - position;
+    uint16_t count = 0;
+
+    if (waiting > NRL_NOISE_LOG_BYTES) {
+        return -1;
+    }
+    noise->fetched = position;
+    while (count < room && count < waiting) {
+        bytes[count] = noise->log[(position + count) % NRL_NOISE_LOG_BYTES];
+        ++count;
+    }
+    return count;
+}
+
+bool nrl_noise_log_is_full(const nrl_noise_t *noise)
+{
+    return noise->position - noise->fetched + NRL_NOISE_CALL_BYTES > NRL_NOISE_LOG_BYTES;
+}

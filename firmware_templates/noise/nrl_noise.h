@@ -1,0 +1,54 @@
+/*
+ * nrl_noise.h: raw noise that is watched, and kept until the host has it.
+ *
+ * Stands between the port's generator and the agent. Every bit passes the health tests of nrl_health.h before the agent
+ * gets it. At a soft alarm the bytes are thrown away, the generator is started again, and the alarm is counted. At a
+ * hard alarm, or where the generator gives nothing after several attempts, the noise has failed: every draw fails from
+ * then on, so that the agent goes on acting and learns nothing, until nrl_noise_start. That a failure is final makes
+ * the run repeatable: a recording of all bytes that were handed out ends just where the draws began to fail.
+ *
+ * The last bytes that were handed out are in a log, from which the host reads them to repeat the run.
+ */
+#ifndef NRL_NOISE_H
+#define NRL_NOISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nrl_health.h"
+#include "nrl_project.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nrl_noise {
+    nrl_health_t health;
+    bool is_proven;       /* the start-up test has passed */
+    uint8_t failure;      /* nrl_trng_health_t: why the noise has failed; 0: it has not */
+    uint32_t soft_alarms; /* since nrl_noise_start */
+    uint32_t position;    /* bytes handed out since nrl_noise_start, modulo 2^32 */
+    uint32_t fetched;     /* those of them that the host has */
+    uint8_t log[NRL_NOISE_LOG_BYTES];
+} nrl_noise_t;
+
+/* Begin anew: nothing handed out, nothing failed, start-up test ahead. */
+void nrl_noise_start(nrl_noise_t *noise);
+
+/* A draw; of the type nrl_entropy_read_t, its context being a nrl_noise_t. */
+bool nrl_noise_read(void *context, uint8_t *bytes, uint16_t length);
+
+/*
+ * Copy up to `room` bytes of the log from `position` on; the host has all before it, and they may be overwritten. Returns
+ * how many there were, or -1 where `position` is not in the log (any more).
+ */
+int32_t nrl_noise_fetch(nrl_noise_t *noise, uint32_t position, uint8_t *bytes, uint16_t room);
+
+/* Whether the host has to fetch the log now, as the next call of step could overwrite what it does not have. */
+bool nrl_noise_log_is_full(const nrl_noise_t *noise);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,194 @@
+"""The firmware's watch over its noise: its health tests are those of nrl_edge.noise; faults end learning in time."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from dataclasses import replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from nrl_edge.boards import EntropySource, find_board
+from nrl_edge.codegen.firmware import render_firmware
+from nrl_edge.codegen.noise import HARD_ALPHA_EXPONENT, NoiseSettings, noise_settings, soft_alpha_exponent
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.native.compiler import build_cached
+from nrl_edge.noise import HealthTests
+
+CONFIGURATION = AgentConfiguration(4, (8,), 2)
+BOARD = find_board("microbit")
+HERE = Path(__file__).resolve().parent / "harness"
+SOFT_REPETITION, SOFT_PROPORTION, HARD_REPETITION, HARD_PROPORTION = 1, 2, 4, 8
+SOFT_BYTES, HARD_BYTES = 16, 32
+SILENT, REPETITION, PROPORTION, PERIOD = 2, 6, 7, 8
+
+
+def noise_of(min_entropy: float) -> NoiseSettings:
+    assert BOARD.entropy_source is not None
+    return noise_settings(
+        CONFIGURATION, replace(BOARD, entropy_source=replace(BOARD.entropy_source, min_entropy=min_entropy))
+    )
+
+
+@cache
+def library(min_entropy: float = 0.9) -> ctypes.CDLL:
+    assert BOARD.entropy_source is not None
+    board = replace(BOARD, entropy_source=replace(BOARD.entropy_source, min_entropy=min_entropy))
+    files = render_firmware(CONFIGURATION, seed=1, entropy_mode="raw", board=board)
+    sources = {
+        PurePosixPath(path).name: text
+        for path, text in files.items()
+        if path.startswith(("include/", "src/noise/")) and not path.endswith("nrl_port_nrf5x.h")
+    }
+    sources["faulty_generator.c"] = (HERE / "faulty_generator.c").read_text(encoding="utf-8")
+    flags = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
+    loaded = ctypes.CDLL(str(build_cached(sources, "faulty-generator", shared=True, extra_flags=flags)))
+    loaded.faulty_draw.restype = ctypes.c_bool
+    return loaded
+
+
+def pack(bits: NDArray[np.uint8]) -> bytes:
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+def firmware_alarms(bits: NDArray[np.uint8], min_entropy: float) -> list[tuple[int, int]]:
+    """(byte, alarms) of every byte that raises some."""
+    data = pack(bits)
+    alarms = ctypes.create_string_buffer(len(data))
+    library(min_entropy).faulty_alarms(data, ctypes.c_size_t(len(data)), alarms)
+    return [(index, value) for index, value in enumerate(alarms.raw[: len(data)]) if value]
+
+
+def expected_alarms(bits: NDArray[np.uint8], min_entropy: float) -> list[tuple[int, int]]:
+    chosen, found = noise_of(min_entropy), {}
+    for limits, flags in (
+        (chosen.soft, {"repetition": SOFT_REPETITION, "proportion": SOFT_PROPORTION, "byte_repetition": SOFT_BYTES}),
+        (chosen.hard, {"repetition": HARD_REPETITION, "proportion": HARD_PROPORTION, "byte_repetition": HARD_BYTES}),
+    ):
+        for alarm in HealthTests(limits).feed(bits):
+            found[alarm.position // 8] = found.get(alarm.position // 8, 0) | flags[alarm.test]
+    return sorted(found.items())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.5, 0.9, 1.0]),
+    st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.8, 1.0]), st.integers(1, 150)), min_size=1, max_size=8),
+)
+def test_the_firmware_raises_the_alarms_that_python_raises(seed, min_entropy, pieces):
+    """Streams of pieces with so many percent of ones and so many bytes; at once over every alarm's kind and level."""
+    generator = np.random.default_rng(seed)
+    bits = np.concatenate([(generator.random(8 * length) < share).astype(np.uint8) for share, length in pieces])
+    assert firmware_alarms(bits, min_entropy) == expected_alarms(bits, min_entropy)
+
+
+def test_every_kind_of_alarm_was_compared():
+    generator = np.random.default_rng(7)
+    bits = np.concatenate([(generator.random(8000) < share).astype(np.uint8) for share in (0.5, 0.62, 0.7, 1.0, 0.5)])
+    found = firmware_alarms(bits, 0.9)
+    assert found == expected_alarms(bits, 0.9)
+    assert {flag for _, value in found for flag in (1, 2, 4, 8, 16, 32) if value & flag} == {1, 2, 4, 8, 16, 32}
+
+
+def run_until_failure(stream: bytes, draw_bytes: int = 3, min_entropy: float = 0.9) -> tuple[int, list[int]]:
+    """(draws that worked, [bytes the generator gave, restarts, soft alarms, failure]) where the first draw fails."""
+    loaded = library(min_entropy)
+    loaded.faulty_start(stream, ctypes.c_size_t(len(stream)))
+    bytes_ = ctypes.create_string_buffer(draw_bytes)
+    draws = 0
+    while loaded.faulty_draw(bytes_, ctypes.c_uint16(draw_bytes)):
+        draws += 1
+    numbers = (ctypes.c_uint32 * 4)()
+    loaded.faulty_status(numbers)
+    return draws, list(numbers)
+
+
+def healthy(count: int, seed: int = 11) -> bytes:
+    return np.random.default_rng(seed).bytes(count)
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_a_stuck_generator_fails_at_power_on(byte):
+    draws, (taken, _, _, failure) = run_until_failure(bytes([byte]) * 100_000)
+    assert (draws, failure) == (0, REPETITION)
+    # Within the hard cut-off, or four attempts of 16 bytes, whichever is first.
+    assert taken <= max(math.ceil(noise_of(0.9).hard.repetition / 8), 4 * 16)
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_a_generator_that_sticks_late_fails_within_the_cutoff(byte):
+    good = healthy(128 + 30_000)
+    draws, (taken, restarts, soft, failure) = run_until_failure(good + bytes([byte]) * 100_000)
+    assert draws >= 29_990 // 3
+    assert (failure, soft > 0, restarts > 0) == (REPETITION, True, True)
+    # The run may have begun in the last good byte; a draw is looked at when it is complete, and four draws are tried.
+    assert taken - len(good) <= max(noise_of(0.9).hard.repetition // 8 + 1 + 3, 4 * 3)
+
+
+def test_a_generator_that_goes_silent_fails_after_four_attempts():
+    draws, (_, restarts, _, failure) = run_until_failure(healthy(128 + 3000))
+    assert (draws, failure, restarts) == (1000, SILENT, 4)
+
+
+def test_a_biased_generator_fails_within_a_few_windows():
+    """60 % ones: a window's count is binomial with a mean of 614 against cut-offs of 0.9 bits of min-entropy."""
+    cut = noise_of(0.5).soft
+    assert cut.proportion > 700, "a source that claims half a bit may lean as much as 60 %"
+    limits = noise_of(0.97)
+    lean = pack((np.random.default_rng(5).random(8 * 400_000) < 0.6).astype(np.uint8))
+    draws, (taken, _, soft, failure) = run_until_failure(lean, min_entropy=0.97)
+    assert failure in (REPETITION, PROPORTION) or (draws > 0 and soft > 0)
+    # A window is too much with this probability, whatever its first bit, which is a one in three of five windows.
+    share = 0.6 * (1.0 - normal_cdf((limits.soft.proportion - 614.4) / math.sqrt(1024 * 0.24)))
+    assert soft >= 0.5 * share * taken * 8 / 1024 - 3
+
+
+def normal_cdf(z: float) -> float:
+    return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
+
+
+@pytest.mark.parametrize("byte", [0x55, 0x99, 0x1D])
+def test_a_generator_of_a_short_period_fails_within_the_cutoff(byte):
+    """Periods of 2, 4 and 8 bits, which neither test of the standard can see."""
+    good = healthy(128 + 3000)
+    draws, (taken, _, soft, failure) = run_until_failure(good + bytes([byte]) * 100_000)
+    assert (draws >= 999, soft > 0, failure) == (True, True, PERIOD)
+    assert taken - len(good) <= max(noise_of(0.9).hard.byte_repetition + 3, 4 * 3)
+
+
+def test_soft_alarms_follow_the_rate_and_hard_ones_do_not():
+    assert soft_alpha_exponent(11_800) == 33
+    assert soft_alpha_exponent(38_000_000) == 45
+    assert soft_alpha_exponent(None) == 40
+    assert soft_alpha_exponent(10**12) == HARD_ALPHA_EXPONENT - 1
+    for min_entropy in (0.5, 0.9, 1.0):
+        chosen = noise_of(min_entropy)
+        assert chosen.soft.repetition < chosen.hard.repetition and chosen.soft.proportion < chosen.hard.proportion
+    assert EntropySource("x").min_entropy == 0.9
+
+
+def test_the_log_holds_what_a_call_draws_where_memory_allows():
+    chosen = noise_settings(CONFIGURATION, BOARD)
+    assert chosen.can_be_recorded and chosen.log_bytes >= 2 * chosen.call_bytes
+    assert noise_settings(AgentConfiguration(64, (128, 128), 16), BOARD).can_be_recorded is False
+    assert noise_settings(CONFIGURATION, find_board("uno")).log_bytes == 1
+
+
+@pytest.mark.slow
+def test_false_alarms_of_a_billion_healthy_bits_are_as_rare_as_computed():
+    """At H = 1 and the soft level of the microbit's rate, 2^-33 a bit, 10^9 bits raise 0.12 alarms on average."""
+    counts = (ctypes.c_uint64 * 2)()
+    state = (ctypes.c_uint32 * 4)(0x9E3779B9, 0x7F4A7C15, 0xF39CC060, 0x5CEDC834)
+    library(1.0).faulty_count_alarms(state, ctypes.c_uint64(10**9 // 8), counts)
+    expected = 10**9 * 2.0 ** -noise_of(1.0).soft_alpha_exponent * (1 + 1 / 1024)
+    assert expected < 0.2
+    # A Poisson count of mean 0.2 is above 3 with a probability of 6e-5; the seed is fixed.
+    assert counts[0] <= 3
+    assert counts[1] == 0
