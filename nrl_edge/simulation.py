@@ -166,7 +166,7 @@ def run_agent(
         take_noise = getattr(agent, "take_noise", None) if experiment.entropy.mode == "raw" else None
         if take_noise is not None:
             noise = take_noise()
-            # A resumed run has its first noise; what drew the weights that its checkpoint has replaced is no part of it.
+            # A resumed run has its first noise; what drew weights that the checkpoint has replaced is no part of it.
             if folder is not None and checkpoint.snapshot is None:
                 folder.log_noise(noise)
         steps, episodes, interrupted = steps_before, experiment.learning.episodes, False
