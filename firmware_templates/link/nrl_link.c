@@ -287,6 +287,28 @@ static nrl_answer_t nrl_link_answer_noise_read(nrl_link_t *link, const uint8_t *
                            nrl_pack_noise_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
 }
 
+static nrl_answer_t nrl_link_answer_raw_read(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_raw_read_t request;
+    nrl_raw_data_t reply;
+    uint8_t *data = nrl_link_reply_payload(link) + NRL_RAW_DATA_BYTES;
+
+    if (!nrl_unpack_raw_read(payload, length, &request)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_RAW_READ, length);
+    }
+    if (request.length > NRL_RAW_DATA_DATA_MAXIMUM) {
+        return nrl_link_refuse(link, NRL_MESSAGE_RAW_READ, NRL_LINK_ERROR_BAD_VALUE, request.length);
+    }
+    if (!nrl_port_entropy_read(NULL, data, request.length)) {
+        return nrl_link_refuse(link, NRL_MESSAGE_RAW_READ, NRL_LINK_ERROR_ENTROPY, nrl_port_entropy_health());
+    }
+    reply.offset = link->raw_bytes;
+    reply.data = data;
+    reply.data_length = request.length;
+    link->raw_bytes += request.length;
+    return nrl_link_answer(NRL_MESSAGE_RAW_DATA, nrl_pack_raw_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
 static nrl_answer_t nrl_link_answer_restore_begin(nrl_link_t *link, const uint8_t *payload, size_t length)
 {
     nrl_restore_begin_t request;
@@ -366,6 +388,8 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
         return nrl_link_answer_snapshot_read(link, payload, length);
     case NRL_MESSAGE_NOISE_READ:
         return nrl_link_answer_noise_read(link, payload, length);
+    case NRL_MESSAGE_RAW_READ:
+        return nrl_link_answer_raw_read(link, payload, length);
     case NRL_MESSAGE_RESTORE_BEGIN:
         return nrl_link_answer_restore_begin(link, payload, length);
     case NRL_MESSAGE_RESTORE_WRITE:
@@ -509,6 +533,7 @@ void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy,
     }
     link->sequence = 0;
     link->last_request_crc = 0;
+    link->raw_bytes = 0;
     link->last_byte_ms = 0;
     link->greeted = false;
     link->telemetry_due = false;

@@ -67,6 +67,7 @@ typedef struct nrl_link {
     nrl_noise_t *noise;
     nrl_link_counters_t counters;
     nrl_receiver_t receiver;
+    uint32_t raw_bytes;        /* read by RAW_READ so far */
     uint32_t last_byte_ms;     /* when the last byte came */
     uint32_t last_request_crc; /* with `sequence`: which request the stored reply belongs to */
     uint16_t session;

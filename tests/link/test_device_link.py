@@ -129,6 +129,7 @@ SAMPLES = {
     "LINK_STATUS": (),
     "SNAPSHOT_READ": (0, 10),
     "NOISE_READ": (0,),
+    "RAW_READ": (4,),
     "RESTORE_BEGIN": (1,),
     "RESTORE_WRITE": (0, b""),
     "RESTORE_COMMIT": (),
