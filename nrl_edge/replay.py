@@ -60,12 +60,12 @@ def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, t
         raise ConfigurationError(f"{run.path} has not reached its end; finish it with --resume, then replay it")
     if run.info.entropy_mode == "seeded":
         entropy = EntropySettings("seeded", run.info.seed)
-    elif run.info.entropy_mode == "raw":
+    elif run.info.entropy_mode in ("raw", "expanded"):
         entropy = EntropySettings("replay", recording=run.noise())
     else:
         raise ConfigurationError(
-            f"{run.path} drew its noise in mode {run.info.entropy_mode!r}; runs of the modes seeded and raw can be "
-            "replayed"
+            f"{run.path} drew its noise in mode {run.info.entropy_mode!r}; runs of the modes seeded, raw and "
+            "expanded can be replayed"
         )
     if read_record_header(run.record_path).identity != configuration.identity:
         raise ConfigurationError(f"{run.record_path} belongs to another agent; the run is damaged")

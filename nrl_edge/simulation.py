@@ -163,7 +163,7 @@ def run_agent(
                 statistics.add(episode_return)
         observer = folder.open_record() if folder is not None else None
         lockstep = Lockstep(agent, task, experiment.episode_seed, observer)
-        take_noise = getattr(agent, "take_noise", None) if experiment.entropy.mode == "raw" else None
+        take_noise = getattr(agent, "take_noise", None) if experiment.entropy.mode in ("raw", "expanded") else None
         if take_noise is not None:
             noise = take_noise()
             # A resumed run has its first noise; what drew weights that the checkpoint has replaced is no part of it.

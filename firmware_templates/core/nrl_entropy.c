@@ -10,8 +10,7 @@ static uint32_t nrl_rotate_left(uint32_t value, unsigned count)
     return (value << count) | (value >> (32u - count));
 }
 
-/* xoshiro128++ 1.0 of D. Blackman and S. Vigna, https://prng.di.unimi.it/ */
-static uint32_t nrl_xoshiro128_next(uint32_t state[4])
+uint32_t nrl_xoshiro128_next(uint32_t state[4])
 {
     const uint32_t result = nrl_rotate_left(state[0] + state[3], 7) + state[0];
     const uint32_t shifted = state[1] << 9;

@@ -3,7 +3,7 @@
  *
  *   seeded     a xoshiro128++ generator inside: nrl_entropy_seed
  *   raw        the bytes of a hardware generator, as they are
- *   expanded   bytes of a generator that the port keys from a hardware generator
+ *   expanded   bytes of a generator that is keyed from a hardware generator
  *   replay     the bytes of a recorded stream
  *
  * All but `seeded` come from a callback: nrl_entropy_use. The number of bytes that an agent draws never depends on its
@@ -45,6 +45,9 @@ void nrl_entropy_seed(nrl_entropy_t *entropy, const uint32_t state[4]);
 
 /* Any other mode. */
 void nrl_entropy_use(nrl_entropy_t *entropy, nrl_entropy_mode_t mode, nrl_entropy_read_t read, void *context);
+
+/* One word of xoshiro128++ 1.0 (D. Blackman and S. Vigna, https://prng.di.unimi.it/); `state` is not all zeros. */
+uint32_t nrl_xoshiro128_next(uint32_t state[4]);
 
 /* One draw. On false nothing was taken and `bytes` are not to be used. */
 bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length);

@@ -175,6 +175,9 @@ static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *paylo
     } else if (begin.entropy_mode == NRL_ENTROPY_RAW) {
         nrl_noise_start(link->noise);
         nrl_entropy_use(link->entropy, NRL_ENTROPY_RAW, nrl_noise_read, link->noise);
+    } else if (begin.entropy_mode == NRL_ENTROPY_EXPANDED) {
+        nrl_noise_start(link->noise);
+        nrl_entropy_use(link->entropy, NRL_ENTROPY_EXPANDED, nrl_noise_read_expanded, link->noise);
     } else {
         return nrl_link_refuse(link, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_MODE_UNAVAILABLE, begin.entropy_mode);
     }
@@ -209,7 +212,7 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
         reply.action = (uint8_t)result;
     }
     reply.status = link->agent->counters.entropy != entropy_failures ? NRL_ACTION_ENTROPY_FAILED : 0;
-    if (link->entropy->mode == NRL_ENTROPY_RAW && nrl_noise_log_is_full(link->noise)) {
+    if (link->entropy->mode != NRL_ENTROPY_SEEDED && nrl_noise_log_is_full(link->noise)) {
         reply.status |= NRL_ACTION_NOISE_WAITS;
     }
     return nrl_link_answer(NRL_MESSAGE_ACTION, nrl_pack_action(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));

@@ -3,6 +3,7 @@
  */
 #include "nrl_noise.h"
 
+#include "nrl_entropy.h"
 #include "nrl_port.h"
 #include "nrl_trng.h"
 
@@ -13,6 +14,10 @@ void nrl_noise_start(nrl_noise_t *noise)
     nrl_health_start(&noise->health);
     noise->is_proven = false;
     noise->failure = NRL_TRNG_HEALTHY;
+    for (unsigned i = 0; i < 4u; ++i) {
+        noise->state[i] = 0;
+    }
+    noise->expanded = NRL_NOISE_EXPANSION;
     noise->soft_alarms = 0;
     noise->position = 0;
     noise->fetched = 0;
@@ -86,17 +91,62 @@ static bool nrl_noise_prove(nrl_noise_t *noise)
     return true;
 }
 
+static bool nrl_noise_raw(nrl_noise_t *noise, uint8_t *bytes, uint16_t length)
+{
+    return noise->failure == NRL_TRNG_HEALTHY && (noise->is_proven || nrl_noise_prove(noise)) &&
+           nrl_noise_take(noise, bytes, length);
+}
+
+static void nrl_noise_log(nrl_noise_t *noise, const uint8_t *bytes, uint16_t length)
+{
+    for (uint16_t i = 0; i < length; ++i, ++noise->position) {
+        noise->log[noise->position % NRL_NOISE_LOG_BYTES] = bytes[i];
+    }
+}
+
 bool nrl_noise_read(void *context, uint8_t *bytes, uint16_t length)
 {
     nrl_noise_t *const noise = context;
 
-    if (noise->failure != NRL_TRNG_HEALTHY || (!noise->is_proven && !nrl_noise_prove(noise)) ||
-        !nrl_noise_take(noise, bytes, length)) {
+    if (!nrl_noise_raw(noise, bytes, length)) {
         return false;
     }
-    for (uint16_t i = 0; i < length; ++i, ++noise->position) {
-        noise->log[noise->position % NRL_NOISE_LOG_BYTES] = bytes[i];
+    nrl_noise_log(noise, bytes, length);
+    return true;
+}
+
+/* Mix raw noise into the state: what was in it before is not lost. */
+static bool nrl_noise_key(nrl_noise_t *noise)
+{
+    uint8_t raw[16];
+
+    if (!nrl_noise_raw(noise, raw, sizeof(raw))) {
+        return false;
     }
+    for (unsigned i = 0; i < 16u; ++i) {
+        noise->state[i >> 2] ^= (uint32_t)raw[i] << (8u * (i & 3u));
+    }
+    if ((noise->state[0] | noise->state[1] | noise->state[2] | noise->state[3]) == 0u) {
+        noise->state[0] = 1; /* the one state that xoshiro128++ never leaves is all zeros */
+    }
+    noise->expanded = 0;
+    return true;
+}
+
+bool nrl_noise_read_expanded(void *context, uint8_t *bytes, uint16_t length)
+{
+    nrl_noise_t *const noise = context;
+    uint32_t word = 0;
+
+    if (noise->failure != NRL_TRNG_HEALTHY || (noise->expanded >= NRL_NOISE_EXPANSION && !nrl_noise_key(noise))) {
+        return false;
+    }
+    for (uint16_t i = 0; i < length; ++i) {
+        word = (i & 3u) == 0u ? nrl_xoshiro128_next(noise->state) : word >> 8;
+        bytes[i] = (uint8_t)(word & 0xffu);
+    }
+    noise->expanded += length;
+    nrl_noise_log(noise, bytes, length);
     return true;
 }
 

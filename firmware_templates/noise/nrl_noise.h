@@ -7,6 +7,9 @@
  * then on, so that the agent goes on acting and learns nothing, until nrl_noise_start. That a failure is final makes
  * the run repeatable: a recording of all bytes that were handed out ends just where the draws began to fail.
  *
+ * Where the generator is too slow for every bit to come from it, the noise can be expanded: 16 such bytes are mixed into
+ * the state of xoshiro128++ for each NRL_NOISE_EXPANSION bytes that it gives. Health tests and failure are the same.
+ *
  * The last bytes that were handed out are in a log, from which the host reads them to repeat the run.
  */
 #ifndef NRL_NOISE_H
@@ -22,10 +25,14 @@
 extern "C" {
 #endif
 
+#define NRL_NOISE_EXPANSION 1024u /* bytes of expanded noise, at least, for 16 raw ones */
+
 typedef struct nrl_noise {
     nrl_health_t health;
     bool is_proven;       /* the start-up test has passed */
     uint8_t failure;      /* nrl_trng_health_t: why the noise has failed; 0: it has not */
+    uint32_t state[4];    /* of the expanding generator */
+    uint32_t expanded;    /* bytes that it has given since it was keyed */
     uint32_t soft_alarms; /* since nrl_noise_start */
     uint32_t position;    /* bytes handed out since nrl_noise_start, modulo 2^32 */
     uint32_t fetched;     /* those of them that the host has */
@@ -37,6 +44,9 @@ void nrl_noise_start(nrl_noise_t *noise);
 
 /* A draw; of the type nrl_entropy_read_t, its context being a nrl_noise_t. */
 bool nrl_noise_read(void *context, uint8_t *bytes, uint16_t length);
+
+/* The same with expanded noise. */
+bool nrl_noise_read_expanded(void *context, uint8_t *bytes, uint16_t length);
 
 /*
  * Copy up to `room` bytes of the log from `position` on; the host has all before it, and they may be overwritten. Returns

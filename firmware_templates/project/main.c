@@ -24,6 +24,8 @@ int main(int argc, char **argv)
     nrl_noise_start(&noise);
     if (NRL_BOOT_ENTROPY_MODE == NRL_ENTROPY_RAW) {
         nrl_entropy_use(&entropy, NRL_ENTROPY_RAW, nrl_noise_read, &noise);
+    } else if (NRL_BOOT_ENTROPY_MODE == NRL_ENTROPY_EXPANDED) {
+        nrl_entropy_use(&entropy, NRL_ENTROPY_EXPANDED, nrl_noise_read_expanded, &noise);
     } else {
         nrl_entropy_seed(&entropy, seed_state);
     }

@@ -23,7 +23,7 @@ from nrl_host.messages import (
     STEP_TRUNCATED,
 )
 
-_LINK_MODES = ("seeded", "raw")
+_LINK_MODES = ("seeded", "raw", "expanded")
 
 NOISE_HEALTH = (
     "nothing is wrong",
@@ -91,7 +91,7 @@ class LinkAgent:
         self._fetch_noise()
 
     def take_noise(self) -> bytes | None:
-        """The raw bytes that the agent drew since `begin` or the last call; b"" where its noise is not raw.
+        """The noise that the agent drew since `begin` or the last call; b"" where its noise is seeded.
 
         None where some of them are lost, as the device's log is too small for what one call of step draws.
         """
@@ -101,7 +101,7 @@ class LinkAgent:
         return taken if self.noise_is_complete else None
 
     def _fetch_noise(self) -> None:
-        if self._entropy.mode != "raw" or not self.noise_is_complete:
+        if self._entropy.mode == "seeded" or not self.noise_is_complete:
             return
         while True:
             try:

@@ -68,7 +68,7 @@ def run_hil(
                 on_episode=on_episode,
                 until_solved=until_solved,
                 link_counters=counters,
-                noise_report=agent.noise_report if experiment.entropy.mode == "raw" else None,
+                noise_report=agent.noise_report if experiment.entropy.mode != "seeded" else None,
             )
 
 

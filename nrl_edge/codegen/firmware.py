@@ -27,7 +27,11 @@ _RAM_SHARE_OF_DATA = 64
 """A frame carries at most this part of a board's RAM, since two buffers have the size of the largest frame."""
 
 _BUILD_ID_BYTES = 8
-_BOOT_MODES: dict[EntropyMode, str] = {"seeded": "NRL_ENTROPY_SEEDED", "raw": "NRL_ENTROPY_RAW"}
+_BOOT_MODES: dict[EntropyMode, str] = {
+    "seeded": "NRL_ENTROPY_SEEDED",
+    "raw": "NRL_ENTROPY_RAW",
+    "expanded": "NRL_ENTROPY_EXPANDED",
+}
 _PROJECT_TEMPLATE = "link/nrl_project.h.j2"
 
 
@@ -74,9 +78,9 @@ def render_firmware(
             f"entropy mode {entropy_mode!r}: firmware starts with {' or '.join(_BOOT_MODES)} entropy; "
             "set one of them in the experiment"
         )
-    if entropy_mode == "raw" and board.entropy_source is None:
+    if entropy_mode in ("raw", "expanded") and board.entropy_source is None:
         raise ConfigurationError(
-            f"board {board.id!r} has no hardware generator, which entropy mode 'raw' reads; "
+            f"board {board.id!r} has no hardware generator, which entropy mode {entropy_mode!r} reads; "
             'set mode = "seeded" in [entropy], or choose a board that has one (`nrl-edge boards` lists them)'
         )
     folders = port_folders(board)

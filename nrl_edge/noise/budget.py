@@ -13,6 +13,9 @@ from nrl_edge.codegen.core import initial_draw_bytes, step_draw_bytes, update_dr
 from nrl_edge.fixedpoint.actor_critic import BLOCK_STEPS
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
+EXPANSION = 1024 // 16
+"""Bytes of expanded noise for each raw one: 1024 are drawn before the next 16 are mixed in."""
+
 
 @dataclass(frozen=True)
 class NoiseBudget:
@@ -28,6 +31,10 @@ class NoiseBudget:
     def steps_per_second(self, bits_per_second: float) -> float:
         """Steps a second for which a generator of this rate has the bits."""
         return bits_per_second / self.bits_per_step
+
+    def expanded_steps_per_second(self, bits_per_second: float) -> float:
+        """The same where the bits are expanded from a 64th of them (firmware_templates/noise)."""
+        return EXPANSION * self.steps_per_second(bits_per_second)
 
     def pause_seconds(self, bits_per_second: float) -> float:
         """How long the update at an episode's end waits for its bits."""

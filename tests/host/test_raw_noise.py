@@ -40,9 +40,9 @@ static int sick_entropy(uint8_t *bytes, size_t length)
 """
 
 
-def raw_experiment(folder: Path, **options: object) -> Experiment:
+def raw_experiment(folder: Path, mode: str = "raw", **options: object) -> Experiment:
     path = write_experiment(folder, **options)  # type: ignore[arg-type]
-    path.write_text(path.read_text(encoding="utf-8") + '[entropy]\nmode = "raw"\n', encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + f'[entropy]\nmode = "{mode}"\n', encoding="utf-8")
     return load_experiment(path)
 
 
@@ -87,6 +87,18 @@ def test_a_stopped_raw_run_goes_on_and_is_repeated_as_a_whole(tmp_path: Path, ta
     finished = run_target(experiment, target, run=run, resume=True)
     assert finished.episodes == 12
     assert replay(RunFolder.open(run)).match
+
+
+def test_a_run_on_expanded_noise_is_repeated_by_the_reference(tmp_path: Path) -> None:
+    experiment = raw_experiment(tmp_path, episodes=12, hidden=(24,), mode="expanded")
+    first = run_target(experiment, "desktop", run=tmp_path / "first")
+    run = RunFolder.open(tmp_path / "first")
+    assert len(run.noise()) > 2 * 1024, "keyed several times"
+    verdict = replay(run)
+    assert verdict.match and verdict.weights_crc32 == first.weights_crc32
+    assert run_target(experiment, "desktop").weights_crc32 != first.weights_crc32
+    with pytest.raises(ConfigurationError, match="expanded"):
+        run_target(experiment, "native")
 
 
 def test_damaged_noise_is_noticed(tmp_path: Path) -> None:

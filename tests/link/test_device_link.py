@@ -169,7 +169,7 @@ def test_unknown_flags_are_refused(device: FakeDevice, flags: int) -> None:
     assert device.ask("STATUS").steps == 0
 
 
-@pytest.mark.parametrize("mode", [2, 3, 4, 255])
+@pytest.mark.parametrize("mode", [3, 4, 255])
 def test_begin_refuses_modes_it_has_not(device: FakeDevice, mode: int) -> None:
     before = device.state()
     [(_, _, _, message)] = device.deliver(device.frame("BEGIN", mode, (1, 2, 3, 4)))

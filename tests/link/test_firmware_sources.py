@@ -127,7 +127,7 @@ def test_the_project_holds_core_link_port_and_main() -> None:
     ("options", "says"),
     [
         ({"entropy_mode": "replay"}, "replay"),
-        ({"entropy_mode": "expanded"}, "expanded"),
+        ({"entropy_mode": "expanded", "board": "uno"}, "no hardware generator, which entropy mode 'expanded' reads"),
         ({"board": "toaster"}, "unknown board"),
         ({"data_bytes": 15}, "16 to 240"),
         ({"data_bytes": 241}, "16 to 240"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import struct
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from nrl_edge.boards import EntropySource, find_board
 from nrl_edge.codegen.firmware import render_firmware
 from nrl_edge.codegen.noise import HARD_ALPHA_EXPONENT, NoiseSettings, noise_settings, soft_alpha_exponent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.fixedpoint.entropy import SeededSource
 from nrl_edge.native.compiler import build_cached
 from nrl_edge.noise import HealthTests
 
@@ -44,7 +46,7 @@ def library(min_entropy: float = 0.9) -> ctypes.CDLL:
     sources = {
         PurePosixPath(path).name: text
         for path, text in files.items()
-        if path.startswith(("include/", "src/noise/")) and not path.endswith("nrl_port_nrf5x.h")
+        if path.startswith(("include/", "src/noise/")) or path == "src/core/nrl_entropy.c"
     }
     sources["faulty_generator.c"] = (HERE / "faulty_generator.c").read_text(encoding="utf-8")
     flags = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
@@ -192,3 +194,44 @@ def test_false_alarms_of_a_billion_healthy_bits_are_as_rare_as_computed():
     # A Poisson count of mean 0.2 is above 3 with a probability of 6e-5; the seed is fixed.
     assert counts[0] <= 3
     assert counts[1] == 0
+
+
+def test_expanded_noise_is_xoshiro128_keyed_from_healthy_raw_bytes():
+    """Python's own xoshiro128++ beside the firmware's: 16 raw bytes are mixed in before and after every 1024."""
+    raw = healthy(4096, seed=21)
+    loaded = library()
+    loaded.faulty_draw_expanded.restype = ctypes.c_bool
+    loaded.faulty_start(raw, ctypes.c_size_t(len(raw)))
+    given = b""
+    lengths = [3, 8, 1, 300, 17] * 12
+    for length in lengths:
+        drawn = ctypes.create_string_buffer(length)
+        assert loaded.faulty_draw_expanded(drawn, ctypes.c_uint16(length))
+        given += drawn.raw
+    generator, taken, since = SeededSource(0), 128, 1024
+    generator.state = (0, 0, 0, 0)
+    expected = b""
+    for length in lengths:
+        if since >= 1024:
+            key = struct.unpack("<4I", raw[taken : taken + 16])
+            generator.state = tuple(a ^ b for a, b in zip(generator.state, key, strict=True))
+            taken, since = taken + 16, 0
+        expected += generator.draw(length)
+        since += length
+    assert given == expected
+    numbers = (ctypes.c_uint32 * 4)()
+    loaded.faulty_status(numbers)
+    assert numbers[0] == taken == 128 + 16 * 4
+
+
+def test_expanded_noise_fails_with_its_generator():
+    loaded = library()
+    stream = healthy(128 + 16) + bytes(10_000)
+    loaded.faulty_draw_expanded.restype = ctypes.c_bool
+    loaded.faulty_start(stream, ctypes.c_size_t(len(stream)))
+    drawn = ctypes.create_string_buffer(128)
+    results = [loaded.faulty_draw_expanded(drawn, ctypes.c_uint16(128)) for _ in range(12)]
+    assert results == [True] * 8 + [False] * 4
+    numbers = (ctypes.c_uint32 * 4)()
+    loaded.faulty_status(numbers)
+    assert numbers[3] == REPETITION

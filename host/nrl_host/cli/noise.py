@@ -130,7 +130,7 @@ def budget_command(
         raise ConfigurationError(f"board {board!r} has no hardware generator; its agents draw from a seed")
     agent = resolve_agent(load_experiment(experiment))
     budget = noise_budget(agent)
-    table = Table("board", "bits/s", "steps/s on raw noise", "pause at an episode's end", "keeps up")
+    table = Table("board", "bits/s", "steps/s on raw noise", "on expanded", "pause at an episode's end", "keeps up")
     rows = []
     for each in boards:
         source = each.entropy_source
@@ -139,12 +139,16 @@ def budget_command(
         steps, pause = budget.steps_per_second(source.bits_per_second), budget.pause_seconds(source.bits_per_second)
         enough = rate is None or steps >= rate
         says = "" if rate is None else ("yes" if enough else f"NO, {rate / steps:.1f} times too slow")
-        table.add_row(each.id, f"{source.bits_per_second:,}", f"{steps:,.1f}", f"{1000 * pause:,.1f} ms", says)
+        expanded = budget.expanded_steps_per_second(source.bits_per_second)
+        table.add_row(
+            each.id, f"{source.bits_per_second:,}", f"{steps:,.1f}", f"{expanded:,.0f}", f"{1000 * pause:,.1f} ms", says
+        )
         rows.append(
             {
                 "board": each.id,
                 "raw_noise_rate_hz": source.bits_per_second,
                 "max_steps_per_second": round(steps, 3),
+                "max_steps_per_second_expanded": round(expanded, 3),
                 "episode_end_pause_seconds": round(pause, 6),
                 "keeps_up": enough,
             }

@@ -51,6 +51,11 @@ bool faulty_draw(uint8_t *bytes, uint16_t length)
     return nrl_noise_read(&noise, bytes, length);
 }
 
+bool faulty_draw_expanded(uint8_t *bytes, uint16_t length)
+{
+    return nrl_noise_read_expanded(&noise, bytes, length);
+}
+
 /* numbers[0..3]: bytes that the generator gave, restarts, soft alarms, failure. */
 void faulty_status(uint32_t numbers[4])
 {
