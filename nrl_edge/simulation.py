@@ -54,6 +54,10 @@ class RunSummary:
     """Observation values that did not fit their format on the host."""
     link: dict[str, dict[str, int]] | None = None
     """Counters of both ends of the link, where the agent is behind one."""
+    line_faults: dict[str, int] | None = None
+    """Faults that were put on the line, by kind; None where none were asked for."""
+    retries: int | None = None
+    """Requests that were sent again; None without a link."""
     noise: dict[str, str | int] | None = None
     """Of a device's raw noise: `health` in words, `soft_alarms`, and `failed_draws`, calls that learned nothing."""
 
@@ -136,6 +140,7 @@ def run_agent(
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
     link_counters: Callable[[], dict[str, dict[str, int]]] | None = None,
+    line_faults: Callable[[], dict[str, int] | None] = lambda: None,
     noise_report: Callable[[], dict[str, str | int]] | None = None,
 ) -> RunSummary:
     """Run the experiment's episodes with `agent` and return what came of it.
@@ -188,6 +193,7 @@ def run_agent(
                 interrupted = True
                 break
         elapsed = time.perf_counter() - started
+        link = link_counters() if link_counters is not None else None
         summary = RunSummary(
             target=target,
             task=experiment.task.id,
@@ -203,7 +209,9 @@ def run_agent(
             agent=configuration.description,
             counters=agent.counters().as_dict(),
             saturated_observations=lockstep.saturated_observations,
-            link=link_counters() if link_counters is not None else None,
+            link=link,
+            line_faults=line_faults(),
+            retries=None if link is None else link["host"]["retries"],
             noise=noise_report() if noise_report is not None else None,
         )
         if folder is not None:

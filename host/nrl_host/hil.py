@@ -10,6 +10,7 @@ from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
 from nrl_host.device import LinkAgent, noise_health_text
+from nrl_host.faults import LineFaults
 from nrl_host.link import DEFAULT_BAUD, Link
 from nrl_host.targets import Target, make_target
 from nrl_host.targets.desktop import DesktopTarget, Transport
@@ -28,15 +29,17 @@ def run_hil(
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
     on_noise_failure: Callable[[str], None] = lambda sentence: None,
+    line_faults: LineFaults | None = None,
 ) -> RunSummary:
     """Run an experiment with the device at `port`, anything that pyserial opens; see `run_agent` for the run itself.
 
     The device draws fresh weights, or takes back those of the checkpoint that a resumed run goes on from. Raises
     DeviceError where no device answers, or one with another agent does. `on_noise_failure` is called once, with a
-    sentence, where the device's noise fails: it goes on acting and has stopped learning.
+    sentence, where the device's noise fails: it goes on acting and has stopped learning. `line_faults` make the line
+    worse than it is, which changes nothing that is learned.
     """
     configuration = configuration or resolve_agent(experiment)
-    with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
+    with Link(port, baud=baud, reset_on_open=reset_on_open, faults=line_faults) as link:
         agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False)
         agent.on_noise_failure = on_noise_failure
         hello = link.hello
@@ -54,6 +57,9 @@ def run_hil(
 
                 agent.on_telemetry(keep)
 
+            def faults() -> dict[str, int] | None:
+                return None if link.faulty_line is None else dict(link.faulty_line.counts)
+
             def counters() -> dict[str, dict[str, int]]:
                 link.poll()
                 return agent.link_counters()
@@ -68,6 +74,7 @@ def run_hil(
                 on_episode=on_episode,
                 until_solved=until_solved,
                 link_counters=counters,
+                line_faults=faults,
                 noise_report=agent.noise_report if experiment.entropy.mode != "seeded" else None,
             )
 
@@ -84,6 +91,7 @@ def simulate_firmware(
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
     on_noise_failure: Callable[[str], None] = lambda sentence: None,
+    line_faults: LineFaults | None = None,
 ) -> RunSummary:
     """Generate, build and run the experiment's firmware on this computer, and run the experiment with it.
 
@@ -109,6 +117,7 @@ def simulate_firmware(
             on_episode=on_episode,
             until_solved=until_solved,
             on_noise_failure=on_noise_failure,
+            line_faults=line_faults,
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import serial
 
 from nrl_edge.errors import DeviceError
+from nrl_host.faults import ATTEMPTS, FIRST_TIMEOUT_SECONDS, FaultyLine, LineFaults
 from nrl_host.frames import SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
 from nrl_host.messages import ERROR_CODES, ERROR_NAMES, ERROR_TEXTS, MESSAGE_NAMES, MESSAGES, TABLE, Codec, MessageCodec
 
@@ -92,6 +93,7 @@ class Link:
     `url` is anything pyserial opens: `/dev/ttyACM0`, `COM3`, `socket://127.0.0.1:4000`, `rfc2217://...`. `timeout` is
     the time in seconds after which a request is sent again, `attempts` how often it is sent in all; `open_timeout` is
     how long, in seconds, a device may take to answer at first: boards that restart when their port is opened need some.
+    With `faults` the line is made as bad as they say, and requests are repeated soon and often (nrl_host.faults).
     `reset_on_open=False` keeps DTR and RTS inactive, which most boards need to run on undisturbed.
 
     `hello` is the device's HELLO_REPLY, `session` the session of its boot. Raises DeviceError, with the likely
@@ -108,8 +110,11 @@ class Link:
         open_timeout: float = 4.0,
         reset_on_open: bool = True,
         on_telemetry: Callable[[Any], None] | None = None,
+        faults: LineFaults | None = None,
     ) -> None:
         self.url = url
+        if faults is not None:
+            timeout, attempts, open_timeout = FIRST_TIMEOUT_SECONDS, ATTEMPTS, max(open_timeout, 30.0)
         self.counters = LinkCounters()
         self.telemetry: deque[Any] = deque(maxlen=KEPT_TELEMETRY)
         """The latest TELEMETRY messages, oldest first."""
@@ -123,6 +128,10 @@ class Link:
         self._sequence = 0
         self.session = 0
         self._port = open_port(url, baud=baud, timeout=timeout, reset_on_open=reset_on_open)
+        self.faulty_line: FaultyLine | None = None
+        """What `faults` make of the line; None on a line as it is."""
+        if faults is not None:
+            self._port = self.faulty_line = FaultyLine(self._port, faults)
         try:
             self.hello = self._greet(open_timeout)
         except BaseException:
@@ -190,7 +199,7 @@ class Link:
                 else:
                     self._port.write(frame)
                 self.counters.frames_out += 1
-                reply = self._await(content, reply_id, reply_coded_bytes)
+                reply = self._await(content, reply_id, reply_coded_bytes, self._patience(attempt))
                 if reply is not None:
                     return reply
         except (serial.SerialException, OSError) as error:
@@ -203,12 +212,18 @@ class Link:
             f"{self._timeout:g} s. The device has hung or the line is broken; reset the device and run `nrl-edge ports`"
         )
 
-    def _await(self, request: bytes, reply_id: int, reply_coded_bytes: int) -> bytes | None:
+    def _patience(self, attempt: int) -> float:
+        """Seconds to wait for a reply; over a bad line twice as long each time, as the device may just be slow."""
+        if self.faulty_line is None:
+            return self._timeout
+        return min(self._timeout * 2.0 ** min(attempt, 10), 1.0)
+
+    def _await(self, request: bytes, reply_id: int, reply_coded_bytes: int, patience: float) -> bytes | None:
         """Read until the reply to `request` is there, or None when the time of one attempt is over."""
         sequence = request[1]
         reply = None
         wanted = self._bytes_to_come(reply_id, reply_coded_bytes)
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + patience
         while True:
             for content in self._decoder.feed(self._port.read(wanted)):
                 kind = content[0]

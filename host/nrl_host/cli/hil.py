@@ -12,6 +12,7 @@ from nrl_host.cli.options import (
     EpisodesOption,
     ExperimentArgument,
     JsonOption,
+    LineFaultsOption,
     QuietOption,
     ResumeOption,
     RunOption,
@@ -19,6 +20,7 @@ from nrl_host.cli.options import (
 )
 from nrl_host.cli.output import Output
 from nrl_host.cli.running import run_with_progress
+from nrl_host.faults import parse_line_faults
 from nrl_host.hil import run_hil
 from nrl_host.interrupt import GracefulStop
 from nrl_host.link import DEFAULT_BAUD
@@ -38,6 +40,7 @@ def hil(
     episodes: EpisodesOption = None,
     run: RunOption = None,
     resume: ResumeOption = False,
+    line_faults: LineFaultsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -48,6 +51,7 @@ def hil(
     loaded = load_experiment(experiment).with_overrides(seed=seed, episodes=episodes)
 
     output = Output(as_json, quiet)
+    faults = None if line_faults is None else parse_line_faults(line_faults)
 
     def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
         return run_hil(
@@ -60,6 +64,7 @@ def hil(
             stop=stop,
             on_episode=on_episode,
             on_noise_failure=output.warn,
+            line_faults=faults,
         )
 
     run_with_progress(output, loaded, go, port, run)

@@ -9,6 +9,13 @@ import typer
 
 ExperimentArgument = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment file (TOML).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line; the last line is the result.")]
+LineFaultsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATES",
+        help="Make the line to the device bad: drop=0.1,flip=0.05,truncate=,duplicate=,reorder=,garbage=,stall=,seed=7",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of agent and episodes, instead of the file's.")]
 EpisodesOption = Annotated[int | None, typer.Option("--episodes", help="Number of episodes, instead of the file's.")]

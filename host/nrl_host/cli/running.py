@@ -57,6 +57,8 @@ def describe(summary: RunSummary) -> str:
     if summary.link is not None:
         host = summary.link["host"]
         lines.append(f"link: {host['frames_out']:,} requests, {host['retries']} retries, {host['bad_crc']} bad CRCs")
+    if summary.line_faults is not None:
+        lines.append("line faults: " + ", ".join(f"{name} {count:,}" for name, count in summary.line_faults.items()))
     if summary.noise is not None:
         noise = summary.noise
         lines.append(

@@ -16,6 +16,7 @@ from nrl_host.cli.options import (
     EpisodesOption,
     ExperimentArgument,
     JsonOption,
+    LineFaultsOption,
     QuietOption,
     ResumeOption,
     RunOption,
@@ -23,6 +24,7 @@ from nrl_host.cli.options import (
 )
 from nrl_host.cli.output import Output
 from nrl_host.cli.running import run_with_progress
+from nrl_host.faults import parse_line_faults
 from nrl_host.hil import simulate_firmware
 from nrl_host.interrupt import GracefulStop
 
@@ -56,6 +58,7 @@ def sim(
     transport: Annotated[Transport, typer.Option(help="What the desktop firmware is behind.")] = Transport.TCP,
     run: RunOption = None,
     resume: ResumeOption = False,
+    line_faults: LineFaultsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -66,9 +69,12 @@ def sim(
     loaded = load_experiment(experiment).with_overrides(seed=seed, episodes=episodes)
 
     output = Output(as_json, quiet)
+    faults = None if line_faults is None else parse_line_faults(line_faults)
 
     def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
         if target in _LOCAL:
+            if faults is not None:
+                raise ConfigurationError(f"--line-faults: target {target} has no line; choose desktop or a board")
             return simulate(loaded, _LOCAL[target], run=run, resume=resume, stop=stop, on_episode=on_episode)
         return simulate_firmware(
             loaded,
@@ -79,6 +85,7 @@ def sim(
             stop=stop,
             on_episode=on_episode,
             on_noise_failure=output.warn,
+            line_faults=faults,
         )
 
     if target not in _LOCAL and target not in (ids := [board.id for board in load_boards()]):

@@ -1,0 +1,175 @@
+"""A line that loses, spoils, doubles and mixes up frames, as rates and a seed say: to see that nothing comes of it.
+
+`FaultyLine` stands between a link and any open port. It works on whole frames, both ways, because frames are what a bad
+line makes other frames of; the link sees bytes as ever. Faults are drawn from a generator of its own, so that a run
+over a bad line can be repeated as far as the timing of the other side allows.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nrl_edge.errors import ConfigurationError
+
+FIRST_TIMEOUT_SECONDS = 0.002
+"""Over a bad line a request is sent again after so long at first, and each time after twice as long."""
+ATTEMPTS = 60
+STALLED_FRAMES = 3
+"""Frames that a stall swallows, each way."""
+_DELIMITER = 0
+
+
+@dataclass(frozen=True)
+class LineFaults:
+    """Which share of the frames suffers what; the rest goes through. Each direction draws for itself."""
+
+    drop: float = 0.0
+    """The frame does not arrive."""
+    flip: float = 0.0
+    """One bit of it is turned."""
+    truncate: float = 0.0
+    """Its end is missing, the delimiter too: it runs into the next."""
+    duplicate: float = 0.0
+    """It arrives twice."""
+    reorder: float = 0.0
+    """It arrives after the next one."""
+    garbage: float = 0.0
+    """1 to 40 random bytes arrive before it."""
+    stall: float = 0.0
+    """It and the next two do not arrive."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rates = self.rates()
+        if not all(0.0 <= rate <= 1.0 for rate in rates.values()) or sum(rates.values()) > 0.9:
+            raise ConfigurationError(
+                "line faults: rates are shares from 0 to 1, and 0.9 together at most, or nothing would get through"
+            )
+        if self.seed < 0:
+            raise ConfigurationError(f"line faults: seed = {self.seed}: a whole number from 0 is needed")
+
+    def rates(self) -> dict[str, float]:
+        """The rates by kind."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "seed"}
+
+
+def parse_line_faults(text: str) -> LineFaults:
+    """Read `drop=0.1,flip=0.05,seed=7`. Raises ConfigurationError where a kind or a number is none."""
+    kinds = [each.name for each in fields(LineFaults)]
+    values: dict[str, Any] = {}
+    for part in text.split(","):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name not in kinds or name in values:
+            raise ConfigurationError(
+                f"--line-faults: {part.strip()!r}: give each of {', '.join(kinds)} at most once, as in "
+                "drop=0.1,flip=0.05,seed=7"
+            )
+        try:
+            values[name] = int(value) if name == "seed" else float(value)
+        except ValueError:
+            raise ConfigurationError(
+                f"--line-faults: {part.strip()!r}: {value!r} is no number; a share from 0 to 1 is needed, of seed a "
+                "whole number"
+            ) from None
+    return LineFaults(**values)
+
+
+class _Direction:
+    """One way of the line: bytes in, spoilt bytes out, a frame at a time."""
+
+    def __init__(self, faults: LineFaults, seed: str, counts: dict[str, int]) -> None:
+        self._random = random.Random(seed)
+        self._rates = faults.rates()
+        self._counts = counts
+        self._part = bytearray()
+        self._held: bytes | None = None
+        self._stalled = 0
+
+    def carry(self, data: bytes) -> bytes:
+        """What arrives of these bytes, and of those that were held back."""
+        arrived = bytearray()
+        for byte in data:
+            self._part.append(byte)
+            if byte == _DELIMITER:
+                frame = bytes(self._part)
+                self._part.clear()
+                # A delimiter alone only ends what was there before: there is nothing to lose in it.
+                arrived += self._fate(frame) if len(frame) > 1 else frame
+        return bytes(arrived)
+
+    def _fate(self, frame: bytes) -> bytes:
+        kind = self._draw()
+        held, self._held = self._held, None
+        if kind == "reorder":
+            self._held = frame
+            return held or b""
+        return self._spoil(kind, frame) + (held or b"")
+
+    def _draw(self) -> str | None:
+        if self._stalled:
+            self._stalled -= 1
+            return "drop"
+        drawn = self._random.random()
+        for kind, rate in self._rates.items():
+            if drawn < rate:
+                self._counts[kind] += 1
+                return kind
+            drawn -= rate
+        return None
+
+    def _spoil(self, kind: str | None, frame: bytes) -> bytes:
+        at = self._random.randrange(len(frame) - 1)
+        if kind == "stall":
+            self._stalled = STALLED_FRAMES - 1
+        if kind in ("drop", "stall"):
+            return b""
+        if kind == "flip":
+            return frame[:at] + bytes([frame[at] ^ (1 << self._random.randrange(8))]) + frame[at + 1 :]
+        if kind == "truncate":
+            return frame[:at]
+        if kind == "duplicate":
+            return frame + frame
+        if kind == "garbage":
+            return self._random.randbytes(self._random.randrange(1, 41)) + frame
+        return frame
+
+
+class FaultyLine:
+    """Wraps an open port of pyserial; what it does not know is the port's."""
+
+    def __init__(self, port: Any, faults: LineFaults) -> None:
+        self._port = port
+        self.counts = dict.fromkeys(faults.rates(), 0)
+        """Faults so far, by kind, both ways together."""
+        self._out = _Direction(faults, f"{faults.seed} out", self.counts)
+        self._in = _Direction(faults, f"{faults.seed} in", self.counts)
+        self._arrived: deque[int] = deque()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    def write(self, data: bytes) -> int:
+        """Send what is left of the data."""
+        arriving = self._out.carry(data)
+        if arriving:
+            self._port.write(arriving)
+        return len(data)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes of what arrived, or nothing when the port's time is over."""
+        while not self._arrived:
+            received = self._port.read(size)
+            if not received:
+                return b""
+            self._arrived.extend(self._in.carry(received))
+            if not self._arrived:
+                size = 1  # a frame was lost or is not whole: whatever is next
+        return bytes(self._arrived.popleft() for _ in range(min(size, len(self._arrived))))
+
+    @property
+    def in_waiting(self) -> int:
+        """Bytes that a read would give without waiting, at least."""
+        return len(self._arrived) or int(self._port.in_waiting)
