@@ -2,7 +2,7 @@
 
     python -m benchmarks.sick_noise --output docs/results/sick_noise
 
-writes summary.md and sick_noise.svg. 20 seeds a point: CartPole with 8 hidden units, where noise has to find the way,
+writes levels.md and sick_noise.svg. 20 seeds a point: CartPole with 8 hidden units, where noise has to find the way,
 and Acrobot with two layers of 8. Initial weights, signs, actions and roundings all draw from the sick bits.
 """
 
@@ -177,7 +177,7 @@ def main() -> None:
                 f"worst {min(values):.1f}",
                 flush=True,
             )
-    write_summary(arguments.output / "summary.md", results)
+    write_summary(arguments.output / "levels.md", results)
     write_figure(arguments.output / "sick_noise.svg", results)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from board_helpers import EXPERIMENT, cartpole, require_board
+from platformio.project.options import ProjectOptions
 
-from nrl_edge.boards import find_board, load_boards
-from nrl_edge.codegen.project import write_project
+from nrl_edge.boards import Board, find_board, load_boards
+from nrl_edge.codegen.project import render_project, write_project
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment import parse_experiment, resolve_agent
 from nrl_host.board_build import STACK_RESERVE_BYTES, BoardBuild, build_for_board
@@ -134,3 +135,17 @@ def test_a_project_of_a_board_is_not_built_as_if_it_were_the_desktop(tmp_path: P
             build_project(tmp_path / board_id)
     with pytest.raises(ConfigurationError, match="no environment 'moon'; it has uno"):
         build_project(tmp_path / "uno", "moon")
+
+
+@pytest.mark.parametrize("board", [each for each in load_boards() if each.platformio], ids=lambda board: board.id)
+def test_platformio_knows_every_key_of_a_board_s_ini(board: Board) -> None:
+    text = EXPERIMENT.format(hidden=8, episodes=1, kind="int16", preset="edge") + f'[board]\nid = "{board.id}"\n'
+    experiment = parse_experiment(text)
+    ini = configparser.ConfigParser()
+    ini.read_string(render_project(experiment, resolve_agent(experiment))["platformio.ini"])
+    known = {option.removeprefix("env.") for option in ProjectOptions}
+    for section in ini.sections():
+        for key in ini[section]:
+            name = f"platformio.{key}" if section == "platformio" else key
+            # Of board_build.* PlatformIO documents more than it lists: a platform's builder reads them.
+            assert name in known or name == "board_build.ldscript", f"[{section}] {key}"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import subprocess
+import sys
 
 import pytest
 from board_helpers import cartpole, equals_the_reference, require_board, run_on, snapshots_travel
@@ -93,3 +97,28 @@ def test_the_target_starts_stops_and_starts_again() -> None:
     assert second.poll() is not None
     target.stop()
     assert summary.weights_crc32 == simulate(experiment, "reference").weights_crc32
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pidfd and prctl are Linux's")
+def test_the_emulator_ends_when_its_host_is_killed() -> None:
+    require_board("mps2_an386")
+    script = (
+        "import os, signal\n"
+        "from nrl_edge.fixedpoint.configuration import AgentConfiguration\n"
+        "from nrl_host.targets import make_target\n"
+        "target = make_target('mps2_an386', AgentConfiguration(4, (8,), 2))\n"
+        "target.start()\n"
+        "print(target.process.pid, flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as host:
+        assert host.stdout is not None
+        emulator = os.pidfd_open(int(host.stdout.readline()))
+        try:
+            host.kill()
+            ended, _, _ = select.select([emulator], [], [], 30.0)
+            assert ended, "the emulator is still there"
+        finally:
+            os.close(emulator)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import selectors
+import signal
 import subprocess
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,11 +19,18 @@ from nrl_edge.agent import EntropyMode
 from nrl_edge.errors import DeviceError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
+_PR_SET_PDEATHSIG = 1
+"""From <sys/prctl.h>."""
 STOP_SECONDS = 3.0
 """How long a process may take to end before it is killed."""
 ANNOUNCEMENT = "listening on "
 """How a program of ours begins the line that says where it can be reached."""
 _START_SECONDS = 20.0
+
+
+def _die_with_parent() -> None:
+    # In the child, before it becomes the program: SIGKILL when the thread that started it is gone.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class ProcessTarget(ABC):
@@ -115,8 +125,13 @@ class ProcessTarget(ABC):
             self._error_text = written.decode("utf-8", "replace")
         return self._error_text
 
-    def _spawn(self, command: Sequence[str], inherited_files: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-        """Start a process with pipes to its standard input and output."""
+    def _spawn(
+        self, command: Sequence[str], inherited_files: Sequence[int] = (), *, dies_with_us: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Start a process with pipes to its standard input and output.
+
+        With `dies_with_us` the system ends it when we are killed (on Linux); programs of ours see to that themselves.
+        """
         # A file, not a pipe: what it writes to standard error must never block it.
         self._errors = tempfile.TemporaryFile(prefix="nrl-edge-")  # noqa: SIM115
         try:
@@ -128,6 +143,7 @@ class ProcessTarget(ABC):
                 pass_fds=inherited_files,
                 # A terminal's Ctrl-C is for the host, which still has an episode to finish with the firmware.
                 start_new_session=True,
+                preexec_fn=_die_with_parent if dies_with_us and sys.platform == "linux" else None,
             )
         except OSError as error:
             raise DeviceError(f"cannot start {command[0]}: {error}") from error

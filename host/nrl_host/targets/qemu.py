@@ -70,7 +70,7 @@ class QemuTarget(EmulatedTarget):
                 *("-serial", "chardev:link"),
                 *("-seed", str(self._seed)),
             ]
-            self._spawn(command, [listener.fileno()])
+            self._spawn(command, [listener.fileno()], dies_with_us=True)
         if not self._answers():
             reason = self.error_output().strip() or "it said nothing"
             raise DeviceError(f"{shlex.join(self._command)} did not start: {reason}")
