@@ -81,3 +81,9 @@ unsigned nrl_health_test(nrl_health_t *health, uint8_t byte)
     }
     return alarms;
 }
+
+unsigned nrl_health_running(const nrl_health_t *health)
+{
+    return (health->run >= NRL_REPETITION_SOFT ? NRL_HEALTH_SOFT_REPETITION : 0u) |
+           (health->byte_run >= NRL_BYTES_SOFT ? NRL_HEALTH_SOFT_BYTES : 0u);
+}

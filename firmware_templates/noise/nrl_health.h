@@ -44,6 +44,9 @@ void nrl_health_start(nrl_health_t *health);
 /* Take the bits of a byte, the lowest first, and return the alarms that they raise. */
 unsigned nrl_health_test(nrl_health_t *health, uint8_t byte);
 
+/* The soft alarms of runs that have reached a soft cut-off and are still going on; 0: none. */
+unsigned nrl_health_running(const nrl_health_t *health);
+
 #ifdef __cplusplus
 }
 #endif

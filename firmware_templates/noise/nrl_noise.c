@@ -41,6 +41,7 @@ static uint8_t nrl_noise_code(unsigned alarms)
 static uint8_t nrl_noise_try(nrl_noise_t *noise, uint8_t *bytes, uint16_t length, bool *is_final)
 {
     unsigned alarms = 0;
+    unsigned running = 0;
 
     if (!nrl_port_entropy_read(NULL, bytes, length)) {
         const uint8_t code = nrl_port_entropy_health();
@@ -49,15 +50,17 @@ static uint8_t nrl_noise_try(nrl_noise_t *noise, uint8_t *bytes, uint16_t length
     }
     for (uint16_t i = 0; i < length; ++i) {
         alarms |= nrl_health_test(&noise->health, bytes[i]);
+        /* A run that has raised its alarm raises no other; what goes on of it is no better. */
+        running |= nrl_health_running(&noise->health);
     }
-    if (alarms == 0u) {
+    if ((alarms | running) == 0u) {
         return NRL_TRNG_HEALTHY;
     }
     *is_final = (alarms & NRL_HEALTH_HARD) != 0u;
-    if (noise->soft_alarms != UINT32_MAX) {
+    if (alarms != 0u && noise->soft_alarms != UINT32_MAX) {
         ++noise->soft_alarms;
     }
-    return nrl_noise_code(alarms);
+    return nrl_noise_code(alarms | running);
 }
 
 /* The same, as often as it takes within reason. On false the noise has failed. */

@@ -134,6 +134,16 @@ def test_a_generator_that_sticks_late_fails_within_the_cutoff(byte):
     assert taken - len(good) <= max(noise_of(0.9).hard.repetition // 8 + 1 + 3, 4 * 3)
 
 
+@pytest.mark.parametrize(("byte", "cutoff"), [(0x00, "repetition"), (0x55, "byte_repetition")])
+def test_nothing_of_a_stuck_run_is_used_beyond_the_soft_cutoff(byte: int, cutoff: str):
+    """Draws of one byte: between the soft and the hard cut-off there are draws that raise no alarm of their own."""
+    good = healthy(128 + 500)
+    draws, (_, _, soft, _) = run_until_failure(good + bytes([byte]) * 1000, draw_bytes=1)
+    bits = getattr(noise_of(0.9).soft, cutoff) * (8 if cutoff == "byte_repetition" else 1)
+    assert soft >= 1
+    assert draws - 500 <= bits // 8
+
+
 def test_a_generator_that_goes_silent_fails_after_four_attempts():
     draws, (_, restarts, _, failure) = run_until_failure(healthy(128 + 3000))
     assert (draws, failure, restarts) == (1000, SILENT, 4)
