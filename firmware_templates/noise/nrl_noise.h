@@ -3,7 +3,8 @@
  *
  * Stands between the port's generator and the agent. Every bit passes the health tests of nrl_health.h before the agent
  * gets it. At a soft alarm the bytes are thrown away, the generator is started again, and the alarm is counted. At a
- * hard alarm, or where the generator gives nothing after several attempts, the noise has failed: every draw fails from
+ * hard alarm, at eight soft ones within a million bits, or where the generator gives nothing after several attempts, the
+ * noise has failed: every draw fails from
  * then on, so that the agent goes on acting and learns nothing, until nrl_noise_start. That a failure is final makes
  * the run repeatable: a recording of all bytes that were handed out ends just where the draws began to fail.
  *
@@ -33,6 +34,8 @@ typedef struct nrl_noise {
     uint8_t failure;      /* nrl_trng_health_t: why the noise has failed; 0: it has not */
     uint32_t state[4];    /* of the expanding generator */
     uint32_t expanded;    /* bytes that it has given since it was keyed */
+    uint32_t watched;     /* bytes tested since `recent` began */
+    uint8_t recent;       /* soft alarms in them */
     uint32_t soft_alarms; /* since nrl_noise_start */
     uint32_t position;    /* bytes handed out since nrl_noise_start, modulo 2^32 */
     uint32_t fetched;     /* those of them that the host has */
