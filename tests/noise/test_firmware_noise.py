@@ -151,8 +151,8 @@ def test_a_generator_that_goes_silent_fails_after_four_attempts():
 
 @pytest.mark.parametrize(("share", "bits"), [(0.62, 300_000), (0.38, 300_000), (0.66, 60_000), (0.8, 8_000)])
 def test_a_biased_generator_fails_within_so_many_bits(share: float, bits: int):
-    """H = 0.9 allows a share of 0.536. A window of 62 % ones exceeds the soft cut-off 13 times in a hundred if its first
-    bit is one: eight alarms come within 100 windows or so, where a healthy generator has one in a week."""
+    """H = 0.9 allows a share of 0.536. A window of 62 % ones exceeds the soft cut-off 13 times in a hundred if its
+    first bit is one: eight alarms come within 100 windows or so, where a healthy generator has one in a week."""
     good = healthy(128 + 3000)
     lean = pack((np.random.default_rng(5).random(8 * 200_000) < share).astype(np.uint8))
     draws, (taken, _, soft, failure) = run_until_failure(good + lean)
