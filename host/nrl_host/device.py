@@ -70,7 +70,7 @@ class LinkAgent:
         self._request_flat = link.request_flat
         self._shape = (configuration.inputs,)
         self.on_noise_failure: Callable[[str], None] | None = None
-        """Is called once, with a sentence, when the device's noise fails."""
+        """Is called with a sentence, once each: when the device's noise fails, and when some of it is lost to us."""
         self.entropy_failures = 0
         """Calls of `step` in which the device had no random bytes to draw."""
         self._entropy = entropy
@@ -109,6 +109,12 @@ class LinkAgent:
             except RequestRefusedError as error:
                 if error.code_name == "NOISE_LOST":
                     self.noise_is_complete = False
+                    if self.on_noise_failure is not None:
+                        self.on_noise_failure(
+                            f"some of the noise of {self.hello.board} was overwritten before it could be read: its log "
+                            "is too small for this agent. The run goes on, and cannot be repeated from its record; one "
+                            "with a smaller network, or on a board with more memory, can"
+                        )
                     return
                 raise
             if not reply.data:

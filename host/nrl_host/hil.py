@@ -34,9 +34,9 @@ def run_hil(
     """Run an experiment with the device at `port`, anything that pyserial opens; see `run_agent` for the run itself.
 
     The device draws fresh weights, or takes back those of the checkpoint that a resumed run goes on from. Raises
-    DeviceError where no device answers, or one with another agent does. `on_noise_failure` is called once, with a
-    sentence, where the device's noise fails: it goes on acting and has stopped learning. `line_faults` make the line
-    worse than it is, which changes nothing that is learned.
+    DeviceError where no device answers, or one with another agent does. `on_noise_failure` is called with a sentence
+    where the device's noise fails (it goes on acting and has stopped learning), or is lost to the record. `line_faults`
+    make the line worse than it is, which changes nothing that is learned.
     """
     configuration = configuration or resolve_agent(experiment)
     with Link(port, baud=baud, reset_on_open=reset_on_open, faults=line_faults) as link:

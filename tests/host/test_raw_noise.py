@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -44,6 +45,16 @@ def raw_experiment(folder: Path, mode: str = "raw", **options: object) -> Experi
     path = write_experiment(folder, **options)  # type: ignore[arg-type]
     path.write_text(path.read_text(encoding="utf-8") + f'[entropy]\nmode = "{mode}"\n', encoding="utf-8")
     return load_experiment(path)
+
+
+@cache
+def forgetful_firmware(configuration: AgentConfiguration) -> Path:
+    """The desktop's firmware with a log of noise that is too small for the agent."""
+    files = render_firmware(configuration, seed=1, entropy_mode="raw")
+    sources = {PurePosixPath(path).name: text for path, text in files.items()}
+    project = re.sub(r"#define NRL_NOISE_LOG_BYTES \d+u", "#define NRL_NOISE_LOG_BYTES 16u", sources["nrl_project.h"])
+    assert project != sources["nrl_project.h"]
+    return build_cached(sources | {"nrl_project.h": project}, "forgetful-firmware")
 
 
 @cache
@@ -114,6 +125,17 @@ def test_damaged_noise_is_noticed(tmp_path: Path) -> None:
         replay(RunFolder.open(tmp_path / "run"))
     noise.unlink()
     with pytest.raises(ConfigurationError, match="holds no recorded noise"):
+        replay(RunFolder.open(tmp_path / "run"))
+
+
+def test_noise_that_is_lost_is_told_and_makes_no_repeatable_run(tmp_path: Path) -> None:
+    experiment = raw_experiment(tmp_path, episodes=4)
+    program = forgetful_firmware(resolve_agent(experiment))
+    sentences: list[str] = []
+    summary = simulate_firmware(experiment, program=program, run=tmp_path / "run", on_noise_failure=sentences.append)
+    assert summary.episodes == 4 and summary.counters["entropy"] == 0, "it learns as ever"
+    assert len(sentences) == 1 and "cannot be repeated" in sentences[0]
+    with pytest.raises(ConfigurationError, match="some of the noise of this run was lost"):
         replay(RunFolder.open(tmp_path / "run"))
 
 
