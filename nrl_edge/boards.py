@@ -84,7 +84,16 @@ class Nonvolatile:
     endurance_cycles: int
     """Times that a page may be erased and written, as the vendor states it."""
     reference: str
-    """Where that is stated."""
+    """Where that and the times below are stated."""
+    store_bytes: int = 0
+    """The most that the weight store may take, the last bytes of flash or the first of an EEPROM; 0: the board's port
+    cannot write it."""
+    word_bytes: int = 4
+    """Smallest write."""
+    erase_milliseconds: float = 0.0
+    """Longest erase of a page; 0 where single bytes are written."""
+    write_microseconds: float = 0.0
+    """Longest write of a word."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +248,10 @@ def parse_board(text: str, file: str) -> Board:
             nonvolatile.integer("page_bytes", 1, _MAX_MEMORY_BYTES),
             nonvolatile.integer("endurance_cycles", 1, 1 << 40),
             nonvolatile.text("reference"),
+            nonvolatile.integer("store_bytes", 0, _MAX_MEMORY_BYTES, 0),
+            nonvolatile.integer("word_bytes", 1, 32, Nonvolatile.word_bytes),
+            nonvolatile.number("erase_milliseconds", above=0.0) if nonvolatile.has("erase_milliseconds") else 0.0,
+            nonvolatile.number("write_microseconds", above=0.0) if nonvolatile.has("write_microseconds") else 0.0,
         )
         if nonvolatile
         else None,
@@ -266,6 +279,8 @@ def _check(board: Board, table: Table) -> None:
             f'toolchain = "{expected}"' if expected else "the host's compiler; leave toolchain out"
         )
         table.fail("toolchain", needed)
+    if board.nonvolatile is not None and 32 % board.nonvolatile.word_bytes:
+        table.table("nonvolatile", _keys(Nonvolatile)).fail("word_bytes", "1, 2, 4, 8, 16 and 32 are allowed")
     if board.toolchain is not None:
         for key, value in (("memory", board.memory), ("clock", board.clock), ("uart", board.uart)):
             if value is None:

@@ -58,6 +58,8 @@ class RunSummary:
     """Faults that were put on the line, by kind; None where none were asked for."""
     retries: int | None = None
     """Requests that were sent again; None without a link."""
+    restarts: int | None = None
+    """How often the device restarted and the run went on; None without a link."""
     noise: dict[str, str | int] | None = None
     """Of a device's raw noise: `health` in words, `soft_alarms`, and `failed_draws`, calls that learned nothing."""
 
@@ -141,6 +143,7 @@ def run_agent(
     until_solved: bool = False,
     link_counters: Callable[[], dict[str, dict[str, int]]] | None = None,
     line_faults: Callable[[], dict[str, int] | None] = lambda: None,
+    restarts: Callable[[], int] | None = None,
     noise_report: Callable[[], dict[str, str | int]] | None = None,
 ) -> RunSummary:
     """Run the experiment's episodes with `agent` and return what came of it.
@@ -212,6 +215,7 @@ def run_agent(
             link=link,
             line_faults=line_faults(),
             retries=None if link is None else link["host"]["retries"],
+            restarts=None if restarts is None else restarts(),
             noise=noise_report() if noise_report is not None else None,
         )
         if folder is not None:

@@ -8,6 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from nrl_edge.boards import Board, find_board
+
+COMPILER_PACKAGES = {
+    "arm-none-eabi": "gcc-arm-none-eabi binutils-arm-none-eabi",
+    "avr": "gcc-avr avr-libc",
+    "riscv64-unknown-elf": "gcc-riscv64-unknown-elf",
+}
+EMULATOR_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
+SIMAVR_HEADER = Path("/usr/include/simavr/sim_avr.h")
+
 
 def require_tool(name: str, install_hint: str) -> str:
     """Path of a program. Without it the test is skipped, or fails where NRL_EDGE_REQUIRE_TOOLS is 1."""
@@ -28,3 +38,17 @@ def require_file(path: Path, install_hint: str) -> Path:
     if os.environ.get("NRL_EDGE_REQUIRE_TOOLS") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def require_board(board_id: str) -> Board:
+    """A board whose compiler and emulator are installed; the test is skipped (or fails) where they are not."""
+    board = find_board(board_id)
+    if board.toolchain is not None:
+        require_tool(f"{board.toolchain}-gcc", f"apt-get install {COMPILER_PACKAGES[board.toolchain]}")
+    if board.emulator is not None:
+        program = board.emulator.split()[0]
+        if program == "simavr":
+            require_file(SIMAVR_HEADER, "apt-get install libsimavr-dev libelf-dev")
+            return board
+        require_tool(program, f"apt-get install {EMULATOR_PACKAGES[program]}")
+    return board

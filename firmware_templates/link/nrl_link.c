@@ -186,11 +186,25 @@ static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *paylo
     return link->agent_ready ? nrl_link_answer_ready(link) : nrl_link_refuse_status(link, NRL_MESSAGE_BEGIN, status);
 }
 
+/* Save the agent where it is time to. False: the memory did not take it. */
+static bool nrl_link_keep(nrl_link_t *link)
+{
+#if NRL_STORE_BYTES > 0
+    if (link->agent->episodes % NRL_STORE_EVERY == 0u) {
+        return nrl_store_save(link->store, link->agent) == NRL_STORE_SAVED;
+    }
+#else
+    (void)link;
+#endif
+    return true;
+}
+
 static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payload, size_t length)
 {
     nrl_step_t step;
     nrl_action_t reply;
     uint32_t entropy_failures = link->agent->counters.entropy;
+    bool kept = true;
     int result;
 
     if (!nrl_unpack_step(payload, length, &step)) {
@@ -204,6 +218,7 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
     if (result == NRL_EPISODE_ENDED) {
         reply.action = NRL_ACTION_EPISODE_ENDED;
         link->telemetry_due = true;
+        kept = nrl_link_keep(link);
     } else if (result == NRL_ERROR_SNAPSHOT) {
         return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_RESTORE_OPEN, 0);
     } else if (result < 0) {
@@ -214,6 +229,9 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
     reply.status = link->agent->counters.entropy != entropy_failures ? NRL_ACTION_ENTROPY_FAILED : 0;
     if (link->entropy->mode != NRL_ENTROPY_SEEDED && nrl_noise_log_is_full(link->noise)) {
         reply.status |= NRL_ACTION_NOISE_WAITS;
+    }
+    if (!kept) {
+        reply.status |= NRL_ACTION_STORE_FAILED;
     }
     return nrl_link_answer(NRL_MESSAGE_ACTION, nrl_pack_action(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
 }
@@ -358,6 +376,48 @@ static nrl_answer_t nrl_link_answer_restore_commit(nrl_link_t *link)
     return nrl_link_answer_ready(link);
 }
 
+#if NRL_STORE_BYTES > 0
+
+static nrl_answer_t nrl_link_answer_store(nrl_link_t *link, uint8_t request)
+{
+    nrl_store_status_reply_t reply;
+
+    if (request == NRL_MESSAGE_STORE_SAVE) {
+        const nrl_store_result_t result = nrl_store_save(link->store, link->agent);
+
+        if (result == NRL_STORE_NOT_NOW) {
+            return link->agent_ready ? nrl_link_refuse(link, request, NRL_LINK_ERROR_EPISODE_OPEN, 0)
+                                     : nrl_link_refuse(link, request, NRL_LINK_ERROR_NOT_READY, 0);
+        }
+        if (result != NRL_STORE_SAVED) {
+            return nrl_link_refuse(link, request, NRL_LINK_ERROR_STORE_FAILED, 0);
+        }
+    } else if (request == NRL_MESSAGE_STORE_CLEAR && !nrl_store_clear(link->store)) {
+        return nrl_link_refuse(link, request, NRL_LINK_ERROR_STORE_FAILED, 0);
+    }
+    reply.holds_image = link->store->newest != NRL_STORE_NONE ? 1 : 0;
+    reply.restored = link->store->restored ? 1 : 0;
+    reply.save_every = NRL_STORE_EVERY;
+    reply.sequence = link->store->sequence;
+    reply.episodes = link->store->episodes;
+    reply.image_crc32 = link->store->crc;
+    reply.saves = link->store->saves;
+    reply.failures = link->store->failures;
+    reply.damaged = link->store->damaged;
+    reply.longest_pause_ms = link->store->longest_pause_ms;
+    return nrl_link_answer(NRL_MESSAGE_STORE_STATUS_REPLY,
+                           nrl_pack_store_status_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+#else
+
+static nrl_answer_t nrl_link_answer_store(nrl_link_t *link, uint8_t request)
+{
+    return nrl_link_refuse(link, request, NRL_LINK_ERROR_STORE_ABSENT, 0);
+}
+
+#endif
+
 static nrl_answer_t nrl_link_answer_link_status(nrl_link_t *link)
 {
     return nrl_link_answer(NRL_MESSAGE_LINK_STATUS_REPLY,
@@ -367,8 +427,10 @@ static nrl_answer_t nrl_link_answer_link_status(nrl_link_t *link)
 static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8_t *payload, size_t length)
 {
     bool needs_weights = type == NRL_MESSAGE_STEP || type == NRL_MESSAGE_SNAPSHOT_READ;
-    bool has_no_payload =
-        type == NRL_MESSAGE_STATUS || type == NRL_MESSAGE_LINK_STATUS || type == NRL_MESSAGE_RESTORE_COMMIT;
+    bool is_for_store =
+        type == NRL_MESSAGE_STORE_STATUS || type == NRL_MESSAGE_STORE_SAVE || type == NRL_MESSAGE_STORE_CLEAR;
+    bool has_no_payload = type == NRL_MESSAGE_STATUS || type == NRL_MESSAGE_LINK_STATUS ||
+                          type == NRL_MESSAGE_RESTORE_COMMIT || is_for_store;
 
     if (needs_weights && !link->agent_ready) {
         return nrl_link_refuse(link, type, NRL_LINK_ERROR_NOT_READY, 0);
@@ -393,6 +455,10 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
         return nrl_link_answer_noise_read(link, payload, length);
     case NRL_MESSAGE_RAW_READ:
         return nrl_link_answer_raw_read(link, payload, length);
+    case NRL_MESSAGE_STORE_STATUS:
+    case NRL_MESSAGE_STORE_SAVE:
+    case NRL_MESSAGE_STORE_CLEAR:
+        return nrl_link_answer_store(link, type);
     case NRL_MESSAGE_RESTORE_BEGIN:
         return nrl_link_answer_restore_begin(link, payload, length);
     case NRL_MESSAGE_RESTORE_WRITE:
@@ -521,13 +587,15 @@ static void nrl_link_receive(nrl_link_t *link, uint8_t byte)
     }
 }
 
-void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, int agent_status)
+void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, nrl_store_t *store,
+                   int agent_status)
 {
     static const nrl_link_counters_t zero_counters = {0};
 
     link->agent = agent;
     link->entropy = entropy;
     link->noise = noise;
+    link->store = store;
     link->agent_ready = agent_status == NRL_OK;
     link->counters = zero_counters;
     link->session = nrl_port_session();

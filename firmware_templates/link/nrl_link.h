@@ -2,9 +2,9 @@
  * nrl_link.h: The serial link of an agent: answers the requests of a host (docs/protocol.md).
  *
  * API
- *     nrl_link_init(link, agent, entropy, noise, status)   once, after the port and the agent were initialised
- *     nrl_link_poll(link)                                  again and again: reads, executes, answers
- *     link->counters                                       what the line did, readable at any time
+ *     nrl_link_init(link, agent, entropy, noise, store, status)   once, after the port and the agent were initialised
+ *     nrl_link_poll(link)                                         again and again: reads, executes, answers
+ *     link->counters                                              what the line did, readable at any time
  *
  * Flow
  *     nrl_link_poll takes what the port has received (nrl_port.h) byte by byte through the frame receiver (nrl_frames.h).
@@ -16,6 +16,8 @@
  *     HELLO is exempt: it tells the session and starts the sequence anew. Every request is answered.
  *     TELEMETRY goes out after the reply that ended an episode, and only when the port has room for all of it; otherwise
  *     it is dropped and counted.
+ *     Where the firmware has a weight store, the agent is saved at the end of every NRL_STORE_EVERY-th episode, before
+ *     the reply: a host that has the reply knows that the image is whole, and sends nothing into the pause of an erase.
  *     A frame whose next byte does not come within NRL_FRAME_TIMEOUT_MS is dropped and counted.
  *
  * Memory
@@ -32,6 +34,7 @@
 #include "nrl_entropy.h"
 #include "nrl_frames.h"
 #include "nrl_noise.h"
+#include "nrl_store.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,6 +48,8 @@ extern "C" {
 #define NRL_ACTION_ENTROPY_FAILED 1u
 /* ACTION, status bit: the host has to read the noise before the next STEP, or some of it is lost. */
 #define NRL_ACTION_NOISE_WAITS 2u
+/* ACTION, status bit: the weight store did not take the agent; the image before it is still there. */
+#define NRL_ACTION_STORE_FAILED 4u
 /* STEP, flags. */
 #define NRL_STEP_TERMINATED 1u
 #define NRL_STEP_TRUNCATED 2u
@@ -65,6 +70,7 @@ typedef struct nrl_link {
     nrl_agent_t *agent;
     nrl_entropy_t *entropy;
     nrl_noise_t *noise;
+    nrl_store_t *store; /* NULL: this firmware has none */
     nrl_link_counters_t counters;
     nrl_receiver_t receiver;
     uint32_t raw_bytes;        /* read by RAW_READ so far */
@@ -80,8 +86,12 @@ typedef struct nrl_link {
     uint8_t notice[sizeof(union nrl_notice_frame) + NRL_FRAME_OVERHEAD];
 } nrl_link_t;
 
-/* `agent_status` is what nrl_agent_init returned: without weights the agent answers only HELLO, BEGIN, restore and status. */
-void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, int agent_status);
+/*
+ * `agent_status` is what nrl_agent_init or else the restored agent says: without weights the agent answers only HELLO,
+ * BEGIN, restore and status. `store` is NULL where NRL_STORE_BYTES is 0.
+ */
+void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, nrl_store_t *store,
+                   int agent_status);
 
 void nrl_link_poll(nrl_link_t *link);
 

@@ -8,15 +8,21 @@
 #include "nrl_noise.h"
 #include "nrl_port.h"
 #include "nrl_project.h"
+#include "nrl_store.h"
 
 static nrl_entropy_t entropy;
 static nrl_noise_t noise;
 static nrl_agent_t agent;
 static nrl_link_t host_link;
+#if NRL_STORE_BYTES > 0
+static nrl_store_t store;
+#endif
 
 int main(int argc, char **argv)
 {
     static const uint32_t seed_state[4] = NRL_DEFAULT_SEED_STATE;
+    nrl_store_t *kept = NULL;
+    int status;
 
     if (!nrl_port_init(argc, argv)) {
         return 1;
@@ -30,7 +36,15 @@ int main(int argc, char **argv)
         nrl_entropy_seed(&entropy, seed_state);
     }
     /* An agent that gets no weights here still has a link: the host sees why, and can begin anew or restore. */
-    nrl_link_init(&host_link, &agent, &entropy, &noise, nrl_agent_init(&agent, &entropy));
+    status = nrl_agent_init(&agent, &entropy);
+#if NRL_STORE_BYTES > 0
+    kept = &store;
+    nrl_store_start(&store);
+    if (nrl_store_restore(&store, &agent)) {
+        status = NRL_OK;
+    }
+#endif
+    nrl_link_init(&host_link, &agent, &entropy, &noise, kept, status);
     while (nrl_port_running()) {
         nrl_link_poll(&host_link);
     }

@@ -17,6 +17,7 @@ from nrl_host.messages import (
     ACTION_ENTROPY_FAILED,
     ACTION_EPISODE_ENDED,
     ACTION_NOISE_WAITS,
+    ACTION_STORE_FAILED,
     MESSAGES,
     NO_CLIP,
     STEP_TERMINATED,
@@ -69,10 +70,12 @@ class LinkAgent:
         self._action_codec = link.codec_of("ACTION")
         self._request_flat = link.request_flat
         self._shape = (configuration.inputs,)
-        self.on_noise_failure: Callable[[str], None] | None = None
-        """Is called with a sentence, once each: when the device's noise fails, and when some of it is lost to us."""
+        self.on_warning: Callable[[str], None] = lambda sentence: None
+        """Is called with a sentence, once each: when the noise fails or is lost to us, and when a save fails."""
         self.entropy_failures = 0
         """Calls of `step` in which the device had no random bytes to draw."""
+        self.store_failures = 0
+        """Saves that the device's weight store did not take."""
         self._entropy = entropy
         self._noise = bytearray()
         self._noise_position = 0
@@ -109,12 +112,11 @@ class LinkAgent:
             except RequestRefusedError as error:
                 if error.code_name == "NOISE_LOST":
                     self.noise_is_complete = False
-                    if self.on_noise_failure is not None:
-                        self.on_noise_failure(
-                            f"some of the noise of {self.hello.board} was overwritten before it could be read: its log "
-                            "is too small for this agent. The run goes on, and cannot be repeated from its record; one "
-                            "with a smaller network, or on a board with more memory, can"
-                        )
+                    self.on_warning(
+                        f"some of the noise of {self.hello.board} was overwritten before it could be read: its log is "
+                        "too small for this agent. The run goes on, and cannot be repeated from its record; one with a "
+                        "smaller network, or on a board with more memory, can"
+                    )
                     return
                 raise
             if not reply.data:
@@ -165,12 +167,19 @@ class LinkAgent:
     def _note_status(self, status: int) -> None:
         if status & ACTION_NOISE_WAITS:
             self._fetch_noise()
+        if status & ACTION_STORE_FAILED:
+            self.store_failures += 1
+            if self.store_failures == 1:
+                self.on_warning(
+                    f"the non-volatile memory of {self.hello.board} did not take the agent: the image before it is "
+                    "still there, and the run goes on. The memory may be worn out; `nrl-edge snapshot status` tells"
+                )
         if not status & ACTION_ENTROPY_FAILED:
             return
         self.entropy_failures += 1
-        if self.entropy_failures == 1 and self.on_noise_failure is not None:
+        if self.entropy_failures == 1:
             health = self.status().entropy_health
-            self.on_noise_failure(
+            self.on_warning(
                 f"the noise of {self.hello.board} has failed: {noise_health_text(health)}. The agent goes on acting by "
                 "its best guess and has stopped learning; look at the generator (docs/noise.md) and begin a new run"
             )
@@ -211,6 +220,18 @@ class LinkAgent:
                     "it is damaged, or of an agent with another configuration"
                 ) from error
             raise
+
+    def store_status(self) -> Any:
+        """The device's STORE_STATUS_REPLY, of its weight store. Raises RequestRefusedError where it has none."""
+        return self.link.request(MESSAGES["STORE_STATUS"]())
+
+    def store_save(self) -> Any:
+        """Save the agent in the device's weight store, between episodes; returns its STORE_STATUS_REPLY."""
+        return self.link.request(MESSAGES["STORE_SAVE"]())
+
+    def store_clear(self) -> Any:
+        """Forget what the device's weight store holds; returns its STORE_STATUS_REPLY."""
+        return self.link.request(MESSAGES["STORE_CLEAR"]())
 
     def noise_report(self) -> dict[str, str | int]:
         """How the device's raw noise is: `health` in words, `soft_alarms`, and `failed_draws` of the agent's life."""

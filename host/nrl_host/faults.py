@@ -151,6 +151,11 @@ class FaultyLine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
 
+    def rejoin(self, port: Any) -> None:
+        """Go on with another port: what was on its way is lost."""
+        self._port = port
+        self._arrived.clear()
+
     def write(self, data: bytes) -> int:
         """Send what is left of the data."""
         arriving = self._out.carry(data)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
-from nrl_host.device import LinkAgent, noise_health_text
+from nrl_host.device import noise_health_text
 from nrl_host.faults import LineFaults
-from nrl_host.link import DEFAULT_BAUD, Link
+from nrl_host.link import DEFAULT_BAUD, Link, SessionLostError
+from nrl_host.ports import usb_locator
+from nrl_host.recovery import MAX_RESTARTS, RecoveringAgent
 from nrl_host.targets import Target, make_target
 from nrl_host.targets.desktop import DesktopTarget, Transport
+
+RECONNECT_SECONDS = 10.0
+"""How long a port that vanished is waited for."""
 
 
 def run_hil(
@@ -28,55 +35,108 @@ def run_hil(
     stop: Callable[[], bool] = lambda: False,
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
-    on_noise_failure: Callable[[str], None] = lambda sentence: None,
+    on_warning: Callable[[str], None] = lambda sentence: None,
     line_faults: LineFaults | None = None,
+    locate: Callable[[], str] | None = None,
 ) -> RunSummary:
     """Run an experiment with the device at `port`, anything that pyserial opens; see `run_agent` for the run itself.
 
     The device draws fresh weights, or takes back those of the checkpoint that a resumed run goes on from. Raises
-    DeviceError where no device answers, or one with another agent does. `on_noise_failure` is called with a sentence
-    where the device's noise fails (it goes on acting and has stopped learning), or is lost to the record. `line_faults`
-    make the line worse than it is, which changes nothing that is learned.
+    DeviceError where no device answers, or one with another agent does. `on_warning` is called with a sentence
+    where the device's noise fails (it goes on acting and has stopped learning), is lost to the record, or where a save
+    fails. `line_faults` make the line worse than it is, which changes nothing that is learned.
+
+    A device that restarts in the middle, and a port that vanishes for a while, do not change what is learned either:
+    seeded calls since the last snapshot are done over, a run on raw noise goes back to its last checkpoint and says so.
+    `locate` gives the url of a port that vanished; without it an adapter is found by its USB serial number.
     """
     configuration = configuration or resolve_agent(experiment)
-    with Link(port, baud=baud, reset_on_open=reset_on_open, faults=line_faults) as link:
-        agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False)
-        agent.on_noise_failure = on_noise_failure
-        hello = link.hello
-        extra = {"port": port, "board": hello.board, "build_id": bytes(hello.build_id).hex(), "session": link.session}
-        with open_run(run, experiment, hello.board, configuration, resume=resume, extra=extra) as (folder, checkpoint):
-            # Only now: a folder that is refused must not cost what the device has learned.
-            agent.begin()
-            if folder is not None:
-                if resume:
-                    folder.update_extra(**extra)
-                writer = folder
+    with Link(
+        port,
+        baud=baud,
+        reset_on_open=reset_on_open,
+        faults=line_faults,
+        reconnect_timeout=RECONNECT_SECONDS,
+        locate=locate or usb_locator(port),
+    ) as link:
+        agent = RecoveringAgent(link, configuration, entropy_settings(experiment), begin=False)
+        agent.on_warning = on_warning
+        for went_back in count():
+            try:
+                return _run_once(
+                    agent,
+                    experiment,
+                    port,
+                    went_back,
+                    run=run,
+                    resume=resume or went_back > 0,
+                    stop=stop,
+                    on_episode=on_episode,
+                    until_solved=until_solved,
+                )
+            except SessionLostError:
+                # Raw noise does not come again: what was learned since the last checkpoint is learned anew.
+                if run is None or went_back == MAX_RESTARTS:
+                    raise
+                link.greet()
+                episode = RunFolder.open(run).resume_from().episode
+                on_warning(
+                    f"{link.url}: the device restarted. Its noise does not come again, so the run goes back to its "
+                    f"last checkpoint, after {episode} episodes, and is recorded from there"
+                )
+    raise AssertionError("counting does not end")
 
-                def keep(telemetry: Any) -> None:
-                    writer.log_telemetry(telemetry.episode, _telemetry_row(telemetry, configuration))
 
-                agent.on_telemetry(keep)
+def _run_once(
+    agent: RecoveringAgent,
+    experiment: Experiment,
+    port: str,
+    went_back: int,
+    *,
+    run: Path | None,
+    resume: bool,
+    stop: Callable[[], bool],
+    on_episode: OnEpisode,
+    until_solved: bool,
+) -> RunSummary:
+    """The run, from its beginning or its last checkpoint to its end, or to a restart that cannot be made undone."""
+    link, configuration = agent.link, agent.configuration
+    hello = link.hello
+    extra = {"port": port, "board": hello.board, "build_id": bytes(hello.build_id).hex(), "session": link.session}
+    with open_run(run, experiment, hello.board, configuration, resume=resume, extra=extra) as (folder, checkpoint):
+        # Only now: a folder that is refused must not cost what the device has learned.
+        agent.begin()
+        if folder is not None:
+            if resume:
+                folder.update_extra(**extra)
+            writer = folder
 
-            def faults() -> dict[str, int] | None:
-                return None if link.faulty_line is None else dict(link.faulty_line.counts)
+            def keep(telemetry: Any) -> None:
+                writer.log_telemetry(telemetry.episode, _telemetry_row(telemetry, configuration))
 
-            def counters() -> dict[str, dict[str, int]]:
-                link.poll()
-                return agent.link_counters()
+            agent.on_telemetry(keep)
 
-            return run_agent(
-                agent,
-                experiment,
-                hello.board,
-                folder=folder,
-                checkpoint=checkpoint,
-                stop=stop,
-                on_episode=on_episode,
-                until_solved=until_solved,
-                link_counters=counters,
-                line_faults=faults,
-                noise_report=agent.noise_report if experiment.entropy.mode != "seeded" else None,
-            )
+        def faults() -> dict[str, int] | None:
+            return None if link.faulty_line is None else dict(link.faulty_line.counts)
+
+        def counters() -> dict[str, dict[str, int]]:
+            link.poll()
+            return agent.link_counters()
+
+        return run_agent(
+            agent,
+            experiment,
+            hello.board,
+            folder=folder,
+            checkpoint=checkpoint,
+            stop=stop,
+            on_episode=on_episode,
+            until_solved=until_solved,
+            link_counters=counters,
+            line_faults=faults,
+            restarts=lambda: agent.restarts + went_back,
+            noise_report=agent.noise_report if experiment.entropy.mode != "seeded" else None,
+        )
 
 
 def simulate_firmware(
@@ -90,7 +150,7 @@ def simulate_firmware(
     stop: Callable[[], bool] = lambda: False,
     on_episode: OnEpisode = lambda outcome, statistics: None,
     until_solved: bool = False,
-    on_noise_failure: Callable[[str], None] = lambda sentence: None,
+    on_warning: Callable[[str], None] = lambda sentence: None,
     line_faults: LineFaults | None = None,
 ) -> RunSummary:
     """Generate, build and run the experiment's firmware on this computer, and run the experiment with it.
@@ -100,12 +160,14 @@ def simulate_firmware(
     emulator is not installed, ConfigurationError for a board without an emulator.
     """
     configuration = resolve_agent(experiment)
-    seed, mode = experiment.entropy.seed, experiment.entropy.mode
+    seed, mode, save_every = experiment.entropy.seed, experiment.entropy.mode, experiment.store.save_every
     place: Target
     if board == "desktop":
-        place = DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program)
+        place = DesktopTarget(
+            configuration, mode, seed=seed, transport=transport, program=program, save_every=save_every
+        )
     else:
-        place = make_target(board, configuration, mode, seed=seed, program=program)
+        place = make_target(board, configuration, mode, seed=seed, program=program, save_every=save_every)
     with place as target:
         return run_hil(
             experiment,
@@ -116,8 +178,9 @@ def simulate_firmware(
             stop=stop,
             on_episode=on_episode,
             until_solved=until_solved,
-            on_noise_failure=on_noise_failure,
+            on_warning=on_warning,
             line_faults=line_faults,
+            locate=lambda: target.url,
         )
 
 

@@ -30,6 +30,7 @@ _ERROR_ID = TABLE.by_name["ERROR"].id
 _TELEMETRY_ID = TABLE.by_name["TELEMETRY"].id
 _ERROR_CODED = SMALLEST_FRAME + 2 + TABLE.by_name["ERROR"].payload_bytes(0)
 _WRITE_TIMEOUT_SECONDS = 5.0
+_RECONNECT_INTERVAL_SECONDS = 0.1
 
 
 class RequestRefusedError(DeviceError):
@@ -42,7 +43,10 @@ class RequestRefusedError(DeviceError):
 
 
 class SessionLostError(DeviceError):
-    """The device restarted since the link was opened: what its agent had learned since the last snapshot is gone."""
+    """The device restarted since the link was opened: what its agent had learned since the last snapshot is gone.
+
+    `Link.greet` begins the new session.
+    """
 
 
 def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset_on_open: bool = True) -> Any:
@@ -94,7 +98,9 @@ class Link:
     the time in seconds after which a request is sent again, `attempts` how often it is sent in all; `open_timeout` is
     how long, in seconds, a device may take to answer at first: boards that restart when their port is opened need some.
     With `faults` the line is made as bad as they say, and requests are repeated soon and often (nrl_host.faults).
-    `reset_on_open=False` keeps DTR and RTS inactive, which most boards need to run on undisturbed.
+    `reset_on_open=False` keeps DTR and RTS inactive, which most boards need to run on undisturbed. A port that vanishes
+    is opened again for `reconnect_timeout` seconds, at the url that `locate` gives then: an adapter may come back under
+    another name.
 
     `hello` is the device's HELLO_REPLY, `session` the session of its boot. Raises DeviceError, with the likely
     cause, whenever no conversation is possible.
@@ -111,8 +117,12 @@ class Link:
         reset_on_open: bool = True,
         on_telemetry: Callable[[Any], None] | None = None,
         faults: LineFaults | None = None,
+        reconnect_timeout: float = 0.0,
+        locate: Callable[[], str] | None = None,
     ) -> None:
         self.url = url
+        self.reconnections = 0
+        """How often the port vanished and came back."""
         if faults is not None:
             timeout, attempts, open_timeout = FIRST_TIMEOUT_SECONDS, ATTEMPTS, max(open_timeout, 30.0)
         self.counters = LinkCounters()
@@ -122,6 +132,10 @@ class Link:
         self._baud = baud
         self._timeout = timeout
         self._attempts = attempts
+        self._open_timeout = open_timeout
+        self._reset_on_open = reset_on_open
+        self._reconnect_timeout = reconnect_timeout
+        self._locate = locate
         self._decoder = FrameDecoder(self.counters)
         self._codec = Codec(0)
         self._coded_bytes = self._codec.coded_bytes
@@ -133,12 +147,10 @@ class Link:
         if faults is not None:
             self._port = self.faulty_line = FaultyLine(self._port, faults)
         try:
-            self.hello = self._greet(open_timeout)
+            self.greet()
         except BaseException:
             self.close()
             raise
-        self._codec = Codec(self.hello.layer_sizes[0])
-        self._coded_bytes = self._codec.coded_bytes
 
     def __enter__(self) -> Link:
         return self
@@ -151,6 +163,12 @@ class Link:
     def close(self) -> None:
         """Close the port. Closing twice is fine."""
         close_port(self._port)
+
+    def greet(self) -> None:
+        """Begin a session: sets `hello` and `session`. Raises DeviceError where no conversation is possible."""
+        self.hello = self._greet(self._open_timeout)
+        self._codec = Codec(self.hello.layer_sizes[0])
+        self._coded_bytes = self._codec.coded_bytes
 
     # Requests
 
@@ -187,30 +205,58 @@ class Link:
         return reply_codec.unpack_flat(self._exchange(content, reply_codec.id, reply_codec.coded_bytes))
 
     def _exchange(self, content: bytes, reply_id: int, reply_coded_bytes: int) -> bytes:
-        """Send header and payload until the reply comes; returns the reply's header and payload."""
+        """Send header and payload until the reply comes; returns the reply's header and payload.
+
+        A port that failed is opened again, and the very same frame sent again: the device either has not seen it, or
+        answers it from memory, or has restarted and says so.
+        """
         frame = encode_frame(content)
-        try:
-            for attempt in range(self._attempts):
-                if attempt:
-                    self.counters.retries += 1
-                    self._decoder.drop_half_frame()
-                    # The delimiter ends whatever the device may have half received.
-                    self._port.write(_DELIMITER + frame)
-                else:
-                    self._port.write(frame)
-                self.counters.frames_out += 1
-                reply = self._await(content, reply_id, reply_coded_bytes, self._patience(attempt))
-                if reply is not None:
-                    return reply
-        except (serial.SerialException, OSError) as error:
-            raise DeviceError(
-                f"{self.url}: the port failed: {error}. Was the device unplugged, or did its program end? "
-                "`nrl-edge ports` lists the ports that are there"
-            ) from None
+        while True:
+            try:
+                return self._send_until_answered(content, frame, reply_id, reply_coded_bytes)
+            except (serial.SerialException, OSError) as error:
+                self._reopen(error)
+
+    def _send_until_answered(self, content: bytes, frame: bytes, reply_id: int, reply_coded_bytes: int) -> bytes:
+        for attempt in range(self._attempts):
+            if attempt:
+                self.counters.retries += 1
+                self._decoder.drop_half_frame()
+                # The delimiter ends whatever the device may have half received.
+                self._port.write(_DELIMITER + frame)
+            else:
+                self._port.write(frame)
+            self.counters.frames_out += 1
+            reply = self._await(content, reply_id, reply_coded_bytes, self._patience(attempt))
+            if reply is not None:
+                return reply
         raise DeviceError(
             f"{self.url}: no reply to {MESSAGE_NAMES.get(content[0], content[0])} after {self._attempts} attempts of "
             f"{self._timeout:g} s. The device has hung or the line is broken; reset the device and run `nrl-edge ports`"
         )
+
+    def _reopen(self, error: Exception) -> None:
+        """Open the port again, wherever it is now. Raises DeviceError when the time for it is over."""
+        close_port(self._port)
+        deadline = time.monotonic() + self._reconnect_timeout
+        while True:
+            if time.monotonic() >= deadline:
+                raise DeviceError(
+                    f"{self.url}: the port failed: {error}. Was the device unplugged, or did its program end? "
+                    "`nrl-edge ports` lists the ports that are there"
+                ) from None
+            try:
+                self.url = self.url if self._locate is None else self._locate()
+                port = open_port(self.url, baud=self._baud, timeout=self._timeout, reset_on_open=self._reset_on_open)
+                break
+            except DeviceError:
+                time.sleep(_RECONNECT_INTERVAL_SECONDS)
+        self.reconnections += 1
+        self._decoder.drop_half_frame()
+        if self.faulty_line is None:
+            self._port = port
+        else:
+            self.faulty_line.rejoin(port)
 
     def _patience(self, attempt: int) -> float:
         """Seconds to wait for a reply; over a bad line twice as long each time, as the device may just be slow."""
@@ -301,6 +347,8 @@ class Link:
         codec = self._codec.by_name["HELLO"]
         reply_codec = self._codec.by_name["HELLO_REPLY"]
         hello = MESSAGES["HELLO"](TABLE.protocol_min, TABLE.protocol_max, TABLE.table_hash)
+        # What the session before left half received is no part of this one.
+        self._decoder.drop_half_frame()
         deadline = time.monotonic() + open_timeout
         received = 0
         try:

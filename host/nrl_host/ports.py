@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,18 @@ def wait_for_port(
             if time.monotonic() >= deadline:
                 raise
         time.sleep(interval)
+
+
+def usb_locator(device: str) -> Callable[[], str] | None:
+    """Finds a USB adapter again that comes back under another name; None where `device` is none, or has no number.
+
+    To be made while the adapter is there. The function raises DeviceError while it is not.
+    """
+    known = next((port for port in list_ports() if port.device == device), None)
+    if known is None or known.usb_id is None or known.serial_number is None:
+        return None
+    usb_id, serial_number = known.usb_id, known.serial_number
+    return lambda: find_port([usb_id], serial_number).device
 
 
 def latency_timer_ms(device: str) -> int | None:

@@ -45,19 +45,22 @@ def build_image(
     seed: int,
     entropy_mode: EntropyMode,
     data_bytes: int | None = None,
+    save_every: int = 0,
     folder: Path | None = None,
     extra_flags: Sequence[str] = (),
 ) -> Path:
     """Render the firmware of a board (or of a board's id), compile and link it; returns the ELF file.
 
     With `folder` sources and image are put there; without, the image comes from the user's cache of builds and is
-    compiled only once. `data_bytes` is as for `render_firmware`, and `extra_flags` go behind the board's own. Raises
-    MissingToolError where the board's compiler is not installed, RunError where it fails.
+    compiled only once. `data_bytes` and `save_every` are as for `render_firmware`, and `extra_flags` go behind the
+    board's own. Raises MissingToolError where the board's compiler is not installed, RunError where it fails.
     """
     if isinstance(board, str):
         board = find_board(board)
     compiler = find_c_compiler() if board.toolchain is None else find_cross_compiler(board.toolchain)
-    files = render_firmware(configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes)
+    files = render_firmware(
+        configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, save_every=save_every
+    )
     flags, libraries = build_flags(board)
     flags = (*flags, *extra_flags)
     has_script = LINKER_SCRIPT in files

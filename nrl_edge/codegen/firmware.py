@@ -12,6 +12,7 @@ from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.messages import load_message_table, messages_variables
 from nrl_edge.codegen.noise import noise_settings
 from nrl_edge.codegen.render import render_folder, render_template
+from nrl_edge.codegen.store import StoreSettings, program_memory, store_settings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.resources import templates_folder
@@ -62,14 +63,16 @@ def render_firmware(
     entropy_mode: EntropyMode,
     board: Board | str = "desktop",
     data_bytes: int | None = None,
+    save_every: int = 0,
 ) -> dict[str, str]:
     """All sources of one firmware: {path: text}, headers in `include/`, a linker script at the top, the rest in `src/`.
 
     `seed` and `entropy_mode` are what the agent starts with at power-on. `board` is a board or the id of one.
     `data_bytes` (16 to 240) sets how much of a snapshot travels in one frame at least; the two frame buffers have that
-    size or the longest message's, and without it the board's RAM decides. The same arguments always give the same
-    text. Raises ConfigurationError for an entropy mode that no firmware, or not this board's, can start with, for an
-    unknown board and for one without a port.
+    size or the longest message's, and without it the board's RAM decides. With `save_every` the agent is kept in the
+    board's non-volatile memory at the end of every so many episodes. The same arguments always give the same text.
+    Raises ConfigurationError for an entropy mode that no firmware, or not this board's, can start with, for an unknown
+    board, for one without a port and for a weight store that the board has no room for.
     """
     if isinstance(board, str):
         board = find_board(board)
@@ -102,6 +105,8 @@ def render_firmware(
             f"board {board.id!r}: the id has to be ASCII and at most {longest_name} characters long"
         )
 
+    store = store_settings(configuration, board, save_every)
+    memory = program_memory(board, store)
     files: dict[str, str] = {}
     variables = {
         **messages_variables(),
@@ -111,16 +116,21 @@ def render_firmware(
         "data_bytes": data_bytes,
         "build_id": (),
         "noise": noise_settings(configuration, board),
+        "store": store,
     }
-    port_variables = {"board": board, "memory": board.memory, "port": board.port}
+    # Where the store is, ports see by its settings, and linkers by what they leave to the program.
+    port_variables = {"board": board, "memory": memory, "port": board.port, "store": store}
     for part, contents in (
         ("core", render_core(configuration, seed)),
         ("noise", render_folder("noise", {})),
+        ("store", _store_files(store)),
         ("link", render_folder("link", variables)),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):
         for name, text in contents.items():
-            files[_place(part, name)] = text
+            # What a port has for the weight store alone is empty where there is none.
+            if text.strip():
+                files[_place(part, name)] = text
     files["src/main.c"] = render_template("project/main.c", {})
     # The build id covers everything that is compiled; in its own file it is still empty at this point.
     variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
@@ -135,9 +145,12 @@ def firmware_build_id(
     entropy_mode: EntropyMode,
     board: Board | str = "desktop",
     data_bytes: int | None = None,
+    save_every: int = 0,
 ) -> str:
     """The build id that the firmware rendered with these arguments tells in HELLO, in hexadecimal."""
-    files = render_firmware(configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes)
+    files = render_firmware(
+        configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, save_every=save_every
+    )
     # The id covers everything but the file that it stands in, which has none of it then.
     header = files["include/nrl_project.h"]
     bytes_of_id = re.findall(r"0x([0-9a-f]{2})\b", header[header.index("NRL_BUILD_ID") :])[:_BUILD_ID_BYTES]
@@ -153,6 +166,12 @@ def _free_data_bytes(inputs: int) -> int:
     longest = max(each.payload_bytes(inputs) for each in messages if each.trailing is None)
     shortest_head = min(each.payload_bytes(inputs) for each in messages if each.trailing is not None)
     return min(LARGEST_DATA_BYTES, longest - shortest_head)
+
+
+def _store_files(store: StoreSettings | None) -> dict[str, str]:
+    """The weight store; of one that is not there, only the header that the link knows it by."""
+    files = render_folder("store", {})
+    return files if store is not None else {"nrl_store.h": files["nrl_store.h"]}
 
 
 def _place(part: str, name: str) -> str:

@@ -30,6 +30,7 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
         board=board,
+        save_every=experiment.store.save_every,
     )
     core = set(render_core(configuration))
     values = {

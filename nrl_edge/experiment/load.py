@@ -21,6 +21,7 @@ from nrl_edge.experiment.schema import (
     LearningSection,
     NetworkSection,
     RunSection,
+    StoreSection,
     TaskSection,
 )
 from nrl_edge.fixedpoint.configuration import (
@@ -52,6 +53,8 @@ MAX_LEARNING_RATE_EXPONENT = 20
 MAX_CLIP_EXPONENT = 8
 MAX_NOISY_PASSES = 64
 MAX_NOISE_DRAWS = 64
+LARGEST_SAVE_EVERY = 65535
+"""Episodes; what the link has room for."""
 
 _SECTIONS = {
     "task": TaskSection,
@@ -61,6 +64,7 @@ _SECTIONS = {
     "entropy": EntropySection,
     "board": BoardSection,
     "run": RunSection,
+    "store": StoreSection,
 }
 _REWARDS: tuple[RewardMode, ...] = ("delayed", "immediate")
 _DEFAULT_LEARNING_RATE: dict[Preset, float] = {
@@ -112,6 +116,7 @@ def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | No
         entropy=_entropy(tables["entropy"], fixed_point),
         board=BoardSection(tables["board"].choice("id", board_ids, BoardSection.id)),
         run=RunSection(tables["run"].integer("checkpoint_every", 1, MAX_EPISODES, RunSection.checkpoint_every)),
+        store=StoreSection(tables["store"].integer("save_every", 0, LARGEST_SAVE_EVERY, StoreSection.save_every)),
         name=name,
         folder=folder,
     )

@@ -158,6 +158,14 @@ class RunSection:
 
 
 @dataclass(frozen=True)
+class StoreSection:
+    """[store]: what keeps the agent on the device over a loss of power."""
+
+    save_every: int = 0
+    """Episodes between two saves in the board's non-volatile memory; 0: the firmware has no weight store."""
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One experiment file. Two experiments are equal where they say the same, whatever their files are called."""
 
@@ -168,6 +176,7 @@ class Experiment:
     entropy: EntropySection = field(default_factory=EntropySection)
     board: BoardSection = field(default_factory=BoardSection)
     run: RunSection = field(default_factory=RunSection)
+    store: StoreSection = field(default_factory=StoreSection)
     name: str = field(default="experiment.toml", compare=False)
     """What messages call it: the path of its file."""
     folder: Path | None = field(default=None, compare=False)
@@ -251,6 +260,7 @@ class Experiment:
             },
             "board": {"id": self.board.id},
             "run": {"checkpoint_every": self.run.checkpoint_every},
+            "store": {"save_every": self.store.save_every},
         }
         if formats == FormatsSection():
             del sections["arithmetic.formats"]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tools import require_board
 
-from tools import require_file, require_tool
-
-from nrl_edge.boards import Board, find_board
 from nrl_edge.experiment import Experiment, entropy_settings, parse_experiment, resolve_agent
 from nrl_edge.simulation import RunSummary, run_agent, simulate
 from nrl_host.device import LinkAgent
@@ -26,31 +23,10 @@ episodes = {episodes}
 [arithmetic]
 kind = "{kind}"
 """
-COMPILER_PACKAGES = {
-    "arm-none-eabi": "gcc-arm-none-eabi binutils-arm-none-eabi",
-    "avr": "gcc-avr avr-libc",
-    "riscv64-unknown-elf": "gcc-riscv64-unknown-elf",
-}
-EMULATOR_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
-SIMAVR_HEADER = Path("/usr/include/simavr/sim_avr.h")
 WARNINGS = (
     *("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes"),
     "-Werror",
 )
-
-
-def require_board(board_id: str) -> Board:
-    """A board whose compiler and emulator are installed; the test is skipped (or fails) where they are not."""
-    board = find_board(board_id)
-    if board.toolchain is not None:
-        require_tool(f"{board.toolchain}-gcc", f"apt-get install {COMPILER_PACKAGES[board.toolchain]}")
-    if board.emulator is not None:
-        program = board.emulator.split()[0]
-        if program == "simavr":
-            require_file(SIMAVR_HEADER, "apt-get install libsimavr-dev libelf-dev")
-            return board
-        require_tool(program, f"apt-get install {EMULATOR_PACKAGES[program]}")
-    return board
 
 
 def cartpole(*, episodes: int = 3, hidden: int = 8, kind: str = "int16", preset: str = "edge") -> Experiment:

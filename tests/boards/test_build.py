@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from board_helpers import EXPERIMENT, cartpole, require_board
+from board_helpers import EXPERIMENT, cartpole
 from platformio.project.options import ProjectOptions
+from tools import require_board
 
 from nrl_edge.boards import Board, find_board, load_boards
 from nrl_edge.codegen.project import render_project, write_project

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from board_helpers import cartpole, equals_the_reference, require_board, run_on, snapshots_travel
+from board_helpers import cartpole, equals_the_reference, run_on, snapshots_travel
+from tools import require_board
 
 from nrl_edge.codegen.firmware import render_firmware
 from nrl_edge.errors import ConfigurationError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from board_helpers import cartpole, equals_the_reference, require_board, run_on, snapshots_travel
+from board_helpers import cartpole, equals_the_reference, run_on, snapshots_travel
+from tools import require_board
 
 from nrl_edge.experiment import Experiment, resolve_agent
 from nrl_edge.simulation import simulate

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from board_helpers import cartpole, equals_the_reference, require_board, snapshots_travel
+from board_helpers import cartpole, equals_the_reference, snapshots_travel
+from tools import require_board
 
 from nrl_edge.experiment import resolve_agent
 from nrl_host.link import Link, RequestRefusedError

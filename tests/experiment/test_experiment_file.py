@@ -199,6 +199,7 @@ BROKEN: list[tuple[str, str, list[str]]] = [
     ("board_unknown", TASK + "[board]\nid = 'destop'", ["board.id", "destop", "did you mean desktop"]),
     ("board_typo", TASK + "[board]\nname = 'desktop'", ["board.name", "unknown key", "id"]),
     ("checkpoint_zero", TASK + "[run]\ncheckpoint_every = 0", ["run.checkpoint_every = 0", "1 to"]),
+    ("save_negative", TASK + "[store]\nsave_every = -1", ["store.save_every = -1", "0 to 65535"]),
     ("run_unknown", TASK + "[run]\ncheckpoint = 5", ["run.checkpoint = 5", "did you mean checkpoint_every"]),
 ]
 
@@ -398,6 +399,7 @@ KEYS = [
         "mode",
         "recording",
         "checkpoint_every",
+        "save_every",
         "weight_frac_bits",
     ),
 ]

@@ -132,7 +132,7 @@ def test_noise_that_is_lost_is_told_and_makes_no_repeatable_run(tmp_path: Path) 
     experiment = raw_experiment(tmp_path, episodes=4)
     program = forgetful_firmware(resolve_agent(experiment))
     sentences: list[str] = []
-    summary = simulate_firmware(experiment, program=program, run=tmp_path / "run", on_noise_failure=sentences.append)
+    summary = simulate_firmware(experiment, program=program, run=tmp_path / "run", on_warning=sentences.append)
     assert summary.episodes == 4 and summary.counters["entropy"] == 0, "it learns as ever"
     assert len(sentences) == 1 and "cannot be repeated" in sentences[0]
     with pytest.raises(ConfigurationError, match="some of the noise of this run was lost"):
@@ -144,7 +144,7 @@ def test_noise_that_fails_in_the_middle_ends_learning_and_nothing_else(tmp_path:
     experiment = raw_experiment(tmp_path, episodes=14, checkpoint_every=1)
     program = sick_firmware(resolve_agent(experiment), 1500, sick)
     sentences: list[str] = []
-    summary = simulate_firmware(experiment, program=program, run=tmp_path / "run", on_noise_failure=sentences.append)
+    summary = simulate_firmware(experiment, program=program, run=tmp_path / "run", on_warning=sentences.append)
     assert summary.episodes == 14 and not summary.interrupted
     assert summary.noise is not None and int(summary.noise["failed_draws"]) > 0 and why in str(summary.noise["health"])
     assert len(sentences) == 1 and "has stopped learning" in sentences[0] and why in sentences[0]

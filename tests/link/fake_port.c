@@ -113,7 +113,7 @@ void fake_boot(uint16_t session, bool raw, bool entropy_works)
     } else {
         nrl_entropy_seed(&entropy, seed_state);
     }
-    nrl_link_init(&host_link, &agent, &entropy, &noise, nrl_agent_init(&agent, &entropy));
+    nrl_link_init(&host_link, &agent, &entropy, &noise, NULL, nrl_agent_init(&agent, &entropy));
 }
 
 /* The line delivers bytes, and the link polls until it has taken them all; with none it polls once. */

@@ -133,6 +133,9 @@ SAMPLES = {
     "RESTORE_BEGIN": (1,),
     "RESTORE_WRITE": (0, b""),
     "RESTORE_COMMIT": (),
+    "STORE_STATUS": (),
+    "STORE_SAVE": (),
+    "STORE_CLEAR": (),
 }
 SHORTER = [name for name, values in SAMPLES.items() if values]
 LONGER = [name for name in SAMPLES if name != "RESTORE_WRITE"]

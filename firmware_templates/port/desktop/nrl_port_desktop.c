@@ -6,6 +6,8 @@
  *     program --stdio      frames on standard input and output
  *
  *     --once               end when the first peer closes (--stdio always does)
+ *     --nvm FILE           what the weight store writes goes to FILE, which is made where it is missing; without, it is
+ *                          forgotten at the end
  *     --watch-stdin        end when standard input closes: no process is left behind when the parent dies
  *
  * The operating system's generator stands in for a hardware generator.
@@ -14,6 +16,7 @@
 #define _GNU_SOURCE /* posix_openpt, getentropy, cfmakeraw */
 #endif
 
+#include "nrl_desktop_nvm.h"
 #include "nrl_port.h"
 #include "nrl_trng.h"
 
@@ -205,6 +208,10 @@ bool nrl_port_init(int argc, char **argv)
             port.once = true;
         } else if (strcmp(argv[i], "--watch-stdin") == 0) {
             port.watch_stdin = true;
+        } else if (strcmp(argv[i], "--nvm") == 0 && i + 1 < argc) {
+            if (!nrl_desktop_open_nvm(argv[++i])) {
+                return false;
+            }
         } else if (strcmp(argv[i], "--tcp") == 0 && i + 1 < argc && !opened) {
             opened = nrl_desktop_listen_tcp(argv[++i]);
             if (!opened) {
@@ -225,7 +232,7 @@ bool nrl_port_init(int argc, char **argv)
         }
     }
     if (!opened || (port.in == STDIN_FILENO && port.watch_stdin)) {
-        fprintf(stderr, "usage: %s (--tcp PORT | --pty) [--once] [--watch-stdin]\n       %s --stdio\n",
+        fprintf(stderr, "usage: %s (--tcp PORT | --pty) [--once] [--watch-stdin] [--nvm FILE]\n       %s --stdio\n",
                 argc > 0 ? argv[0] : "program", argc > 0 ? argv[0] : "program");
         return false;
     }

@@ -61,6 +61,7 @@ def build(
         board or experiment.board.id,
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
+        save_every=experiment.store.save_every,
         folder=output_folder,
     )
     sizes = built.sizes

@@ -63,7 +63,7 @@ def hil(
             resume=resume,
             stop=stop,
             on_episode=on_episode,
-            on_noise_failure=output.warn,
+            on_warning=output.warn,
             line_faults=faults,
         )
 

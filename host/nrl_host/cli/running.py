@@ -59,6 +59,8 @@ def describe(summary: RunSummary) -> str:
         lines.append(f"link: {host['frames_out']:,} requests, {host['retries']} retries, {host['bad_crc']} bad CRCs")
     if summary.line_faults is not None:
         lines.append("line faults: " + ", ".join(f"{name} {count:,}" for name, count in summary.line_faults.items()))
+    if summary.restarts:
+        lines.append(f"the device restarted {summary.restarts} times, and the run went on from where it was")
     if summary.noise is not None:
         noise = summary.noise
         lines.append(

@@ -84,7 +84,7 @@ def sim(
             resume=resume,
             stop=stop,
             on_episode=on_episode,
-            on_noise_failure=output.warn,
+            on_warning=output.warn,
             line_faults=faults,
         )
 

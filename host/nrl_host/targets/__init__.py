@@ -30,7 +30,10 @@ class Target(Protocol):
         ...
 
     def restart(self) -> None:
-        """Switch the firmware off and on: a new session and a fresh agent. The url may change."""
+        """Switch the firmware off and on: a new session, and a fresh agent or that of its weight store.
+
+        What non-volatile memory holds is kept until the target is stopped. The url may change.
+        """
         ...
 
     def __enter__(self) -> Target: ...
@@ -61,17 +64,21 @@ def make_target(
     seed: int = 0,
     folder: Path | None = None,
     program: Path | None = None,
+    save_every: int = 0,
 ) -> Target:
     """The place on this computer where the firmware of a board runs: a process, or the board's emulator.
 
     `seed` and `entropy_mode` are what the firmware starts with at power-on; `folder` takes its sources and image;
-    `program` is an image that was built already. Raises ConfigurationError for a board without an emulator.
+    `program` is an image that was built already, otherwise `save_every` says after how many episodes it saves its agent
+    in its weight store. Raises ConfigurationError for a board without an emulator.
     """
     board = find_board(board_id)
     if board.toolchain is None:
         from nrl_host.targets.desktop import DesktopTarget
 
-        return DesktopTarget(configuration, entropy_mode, seed=seed, folder=folder, program=program)
+        return DesktopTarget(
+            configuration, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
+        )
     emulator = board.emulator.split()[0] if board.emulator else None
     if emulator not in _EMULATORS:
         raise ConfigurationError(
@@ -80,6 +87,6 @@ def make_target(
         )
     module, name = _EMULATORS[emulator]
     target: Target = getattr(importlib.import_module(module), name)(
-        configuration, board, entropy_mode, seed=seed, folder=folder, program=program
+        configuration, board, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
     )
     return target

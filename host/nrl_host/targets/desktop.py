@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ def build_desktop_firmware(
     *,
     seed: int = 0,
     entropy_mode: EntropyMode = "seeded",
+    save_every: int = 0,
     sanitize: bool = False,
     folder: Path | None = None,
 ) -> Path:
@@ -29,13 +31,22 @@ def build_desktop_firmware(
     compiled only once. Raises MissingToolError where there is no C compiler.
     """
     flags = _SANITIZE_FLAGS if sanitize else ()
-    return build_image(configuration, "desktop", seed=seed, entropy_mode=entropy_mode, folder=folder, extra_flags=flags)
+    return build_image(
+        configuration,
+        "desktop",
+        seed=seed,
+        entropy_mode=entropy_mode,
+        save_every=save_every,
+        folder=folder,
+        extra_flags=flags,
+    )
 
 
 class DesktopTarget(ProcessTarget):
     """The firmware of one agent in a process, behind TCP on 127.0.0.1 or a pseudo terminal; see ProcessTarget.
 
-    `sanitize` builds with the address and undefined-behaviour sanitizers.
+    `sanitize` builds with the address and undefined-behaviour sanitizers. `nvm` is the file that the weight store is
+    kept in; without one it lasts until the target is stopped.
     """
 
     def __init__(
@@ -48,8 +59,20 @@ class DesktopTarget(ProcessTarget):
         sanitize: bool = False,
         folder: Path | None = None,
         program: Path | None = None,
+        save_every: int = 0,
+        nvm: Path | None = None,
     ) -> None:
-        super().__init__("the desktop firmware", configuration, entropy_mode, seed=seed, folder=folder, program=program)
+        super().__init__(
+            "the desktop firmware",
+            configuration,
+            entropy_mode,
+            seed=seed,
+            folder=folder,
+            program=program,
+            save_every=save_every,
+        )
+        self._nvm = nvm
+        self._memory: tempfile.TemporaryDirectory[str] | None = None
         self._transport = transport
         self._sanitize = sanitize
 
@@ -60,10 +83,23 @@ class DesktopTarget(ProcessTarget):
             entropy_mode=self._entropy_mode,
             sanitize=self._sanitize,
             folder=self._folder,
+            save_every=self._save_every,
         )
+
+    def stop(self) -> None:
+        """End the process, and forget what its weight store holds unless that is in a file of the caller's."""
+        super().stop()
+        if self._memory is not None:
+            self._memory.cleanup()
+            self._memory = None
 
     def _launch(self, program: Path) -> str:
         way = ["--tcp", "0"] if self._transport == "tcp" else ["--pty"]
-        self._spawn([str(program), *way, "--watch-stdin"])
+        kept = self._nvm
+        if kept is None and self._save_every:
+            if self._memory is None:
+                self._memory = tempfile.TemporaryDirectory(prefix="nrl-edge-")
+            kept = Path(self._memory.name, "nvm.bin")
+        self._spawn([str(program), *way, "--watch-stdin", *(["--nvm", str(kept)] if kept is not None else [])])
         place = self._announced_place()
         return f"socket://{place}" if self._transport == "tcp" else place

@@ -23,10 +23,17 @@ class EmulatedTarget(ProcessTarget):
         seed: int = 0,
         folder: Path | None = None,
         program: Path | None = None,
+        save_every: int = 0,
     ) -> None:
         self.board = find_board(board) if isinstance(board, str) else board
         super().__init__(
-            f"the emulated {self.board.id}", configuration, entropy_mode, seed=seed, folder=folder, program=program
+            f"the emulated {self.board.id}",
+            configuration,
+            entropy_mode,
+            seed=seed,
+            folder=folder,
+            program=program,
+            save_every=save_every,
         )
 
     def _build(self) -> Path:
@@ -36,4 +43,5 @@ class EmulatedTarget(ProcessTarget):
             seed=self._seed,
             entropy_mode=self._entropy_mode,
             folder=self._folder,
+            save_every=self._save_every,
         )

@@ -38,7 +38,7 @@ class ProcessTarget(ABC):
 
     `name` is what errors call it. `seed` and `entropy_mode` are what the firmware starts with at power-on. `folder`
     takes the generated sources and the image; without one, the image is kept in the user's cache of builds. `program`
-    is an image that was built already.
+    is an image that was built already; otherwise `save_every` says after how many episodes it saves its agent.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class ProcessTarget(ABC):
         seed: int,
         folder: Path | None,
         program: Path | None,
+        save_every: int = 0,
     ) -> None:
         self.configuration = configuration
         self._name = name
@@ -57,6 +58,7 @@ class ProcessTarget(ABC):
         self._seed = seed
         self._folder = folder
         self._program = program
+        self._save_every = save_every
         self._url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
@@ -109,7 +111,10 @@ class ProcessTarget(ABC):
             raise
 
     def restart(self) -> None:
-        """Switch the firmware off and on, as a reset does: a new session and a fresh agent. The url may change."""
+        """Switch the firmware off and on: a new session, and a fresh agent or that of its weight store.
+
+        The url may change.
+        """
         self._end_process()
         self.start()
 

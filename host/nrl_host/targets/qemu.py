@@ -41,8 +41,11 @@ class QemuTarget(EmulatedTarget):
         seed: int = 0,
         folder: Path | None = None,
         program: Path | None = None,
+        save_every: int = 0,
     ) -> None:
-        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program)
+        super().__init__(
+            configuration, board, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
+        )
         self._command = shlex.split(self.board.emulator or "")
         if not self._command or self._command[0] not in _PACKAGES:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by QEMU; see `nrl-edge boards`")
@@ -55,6 +58,13 @@ class QemuTarget(EmulatedTarget):
                 f"and Ubuntu with: apt-get install {_PACKAGES[self._command[0]]}"
             )
         super().start()
+
+    def restart(self) -> None:
+        """Switch the firmware off and on. Flash keeps what the weight store wrote: only the machine restarts."""
+        if self._save_every == 0:
+            super().restart()
+        elif not self._control(b'{"execute": "system_reset"}\n'):
+            raise DeviceError(f"{self._name} did not restart; run it again")
 
     def _launch(self, program: Path) -> str:
         # QEMU inherits a socket that listens already: no port is guessed, and none can be lost to another program.
@@ -71,18 +81,19 @@ class QemuTarget(EmulatedTarget):
                 *("-seed", str(self._seed)),
             ]
             self._spawn(command, [listener.fileno()], dies_with_us=True)
-        if not self._answers():
+        # It greets early, but answers only once the image is loaded.
+        if not self._control(b'{"execute": "qmp_capabilities"}\n'):
             reason = self.error_output().strip() or "it said nothing"
             raise DeviceError(f"{shlex.join(self._command)} did not start: {reason}")
         return f"socket://127.0.0.1:{port}"
 
-    def _answers(self) -> bool:
-        """Whether the control protocol answers: QEMU greets early, but answers only once the image is loaded."""
+    def _control(self, command: bytes) -> bool:
+        """Give QEMU a command of its control protocol. True once it has answered."""
         commands, answers = self.process.stdin, self.process.stdout
         if commands is None or answers is None:
             return False
         try:
-            commands.write(b'{"execute": "qmp_capabilities"}\n')
+            commands.write(command)
             commands.flush()
         except OSError:
             return False

@@ -49,8 +49,11 @@ class SimavrTarget(EmulatedTarget):
         seed: int = 0,
         folder: Path | None = None,
         program: Path | None = None,
+        save_every: int = 0,
     ) -> None:
-        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program)
+        super().__init__(
+            configuration, board, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
+        )
         words = shlex.split(self.board.emulator or "")
         if len(words) != 3 or words[:2] != ["simavr", "-m"] or self.board.clock is None:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by simavr; see `nrl-edge boards`")
