@@ -70,8 +70,12 @@ class RecordWriter:
         """Begin a new record. Raises ConfigurationError where the file exists or cannot be written."""
         header = RecordHeader(inputs, identity, seed)
         try:
-            with path.open("xb") as file:
-                file.write(header.to_bytes())
+            if path.exists():
+                raise FileExistsError("it is there already")
+            # The header is there as a whole or not at all: a run may be killed right here, and is then resumed.
+            unfinished = path.with_suffix(".new")
+            unfinished.write_bytes(header.to_bytes())
+            unfinished.replace(path)
             return cls(path, header)
         except OSError as error:
             raise ConfigurationError(f"cannot begin the record {path}: {error}") from error

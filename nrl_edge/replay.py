@@ -1,28 +1,32 @@
-"""Repeats a recorded run through the NumPy reference, without its environment, and says whether every step agrees."""
+"""Repeats a recorded run, without its environment, through the reference or elsewhere, and says whether it agrees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
-from nrl_edge.agent import EntropySettings
+from nrl_edge.agent import Agent, EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.agents import reference_agent
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.record import NO_ACTION, TERMINATED, TRUNCATED, read_record, read_record_header
 from nrl_edge.runs import RunFolder, snapshot_info
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first call of step whose outcome differs."""
+    """The first place where the run and its repetition differ."""
 
     call: int
-    """Number of the call in the record, from 0."""
-    recorded_action: int
-    """What the target answered; 255: the end of an episode."""
-    reference_action: int
-    """What the reference answers."""
+    """Number of the call of step in the record, from 0: the one that was answered otherwise, or the last one before the
+    weights were found to differ."""
+    what: Literal["action", "weights"]
+    """What differs: the answer of the call, or the weights at a checkpoint of the run."""
+    recorded: str
+    """The action that the target answered (255: the end of an episode), or CRC-32 of its weights."""
+    replayed: str
+    """The same of the repetition."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +34,48 @@ class ReplayVerdict:
     """Whether a run computed what the reference computes."""
 
     match: bool
-    """Every action agrees, and the final weights do."""
+    """Every action agrees, and the weights do at every checkpoint and at the end."""
     steps: int
     """Calls of step that were repeated."""
     weights_crc32: str
-    """CRC-32 of the reference's weights after the last call."""
+    """CRC-32 of the repetition's weights after the last call."""
     recorded_weights_crc32: str
     """CRC-32 of the weights that the run ended with."""
     first_difference: Difference | None
-    """None where all actions agree."""
+    """None where nothing differs before the final weights."""
+    target: str
+    """Where the run was repeated."""
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict by field name."""
         return asdict(self)
 
 
-def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, total: None) -> ReplayVerdict:
-    """Repeat a finished run, with its seed or its recorded noise, through the reference.
+def replay_entropy(run: RunFolder) -> EntropySettings:
+    """The noise of a run, to be drawn again: its seed, or its recorded bytes.
 
-    `progress` is called with (calls done, calls in all).
+    Raises ConfigurationError where it was not recorded, or not all of it.
+    """
+    if run.info.entropy_mode == "seeded":
+        return EntropySettings("seeded", run.info.seed)
+    if run.info.entropy_mode in ("raw", "expanded"):
+        return EntropySettings("replay", recording=run.noise())
+    raise ConfigurationError(
+        f"{run.path} drew its noise in mode {run.info.entropy_mode!r}; runs of the modes seeded, raw and expanded can "
+        "be replayed"
+    )
+
+
+def replay(
+    run: RunFolder,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    make_agent: Callable[[AgentConfiguration, EntropySettings], Agent] = reference_agent,
+    target: str = "reference",
+) -> ReplayVerdict:
+    """Repeat a finished run, with its seed or its recorded noise, through the reference or another target's agent.
+
+    `progress` is called with (calls done, calls in all). `make_agent` makes the agent of `target`, ready to step.
 
     Raises ConfigurationError where the run has no record, no final weights, or not all of its noise.
     """
@@ -58,20 +85,14 @@ def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, t
     snapshot = run.final_snapshot()
     if snapshot is None:
         raise ConfigurationError(f"{run.path} has not reached its end; finish it with --resume, then replay it")
-    if run.info.entropy_mode == "seeded":
-        entropy = EntropySettings("seeded", run.info.seed)
-    elif run.info.entropy_mode in ("raw", "expanded"):
-        entropy = EntropySettings("replay", recording=run.noise())
-    else:
-        raise ConfigurationError(
-            f"{run.path} drew its noise in mode {run.info.entropy_mode!r}; runs of the modes seeded, raw and "
-            "expanded can be replayed"
-        )
+    entropy = replay_entropy(run)
     if read_record_header(run.record_path).identity != configuration.identity:
         raise ConfigurationError(f"{run.record_path} belongs to another agent; the run is damaged")
     entries = read_record(run.record_path)
-    agent = reference_agent(configuration, entropy)
+    checkpoints = _checkpoint_crcs(run)
+    agent = make_agent(configuration, entropy)
     difference = None
+    episodes = 0
     for call, (observation, reward, flags, recorded) in enumerate(entries):
         try:
             if flags > TERMINATED | TRUNCATED:
@@ -82,16 +103,35 @@ def replay(run: RunFolder, progress: Callable[[int, int], None] = lambda done, t
                 f"{run.record_path} is damaged: call {call} cannot be repeated, as {error}; it proves nothing"
             ) from error
         if action != recorded:
-            difference = Difference(call, int(recorded), action)
+            difference = Difference(call, "action", str(recorded), str(action))
             break
+        if flags:
+            episodes += 1
+            expected = checkpoints.get(episodes)
+            if expected is not None and agent.weights_crc32() != expected:
+                difference = Difference(call, "weights", f"{expected:08x}", f"{agent.weights_crc32():08x}")
+                break
         if call % 1000 == 0:
             progress(call, len(entries))
     progress(len(entries), len(entries))
     recorded_crc = snapshot_info(snapshot).weights_crc32
+    weights_crc = agent.weights_crc32()
     return ReplayVerdict(
-        match=difference is None and agent.weights_crc32() == recorded_crc,
+        match=difference is None and weights_crc == recorded_crc,
         steps=len(entries) if difference is None else difference.call,
-        weights_crc32=f"{agent.weights_crc32():08x}",
+        weights_crc32=f"{weights_crc:08x}",
         recorded_weights_crc32=f"{recorded_crc:08x}",
         first_difference=difference,
+        target=target,
     )
+
+
+def _checkpoint_crcs(run: RunFolder) -> dict[int, int]:
+    """CRC-32 of the weights at each checkpoint that is whole, by the number of finished episodes."""
+    found = {}
+    for episode, path in run.checkpoints():
+        try:
+            found[episode] = snapshot_info(path.read_bytes(), str(path)).weights_crc32
+        except (OSError, ConfigurationError):
+            continue  # a resume passes it over as well
+    return found

@@ -178,6 +178,9 @@ static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *paylo
     } else if (begin.entropy_mode == NRL_ENTROPY_EXPANDED) {
         nrl_noise_start(link->noise);
         nrl_entropy_use(link->entropy, NRL_ENTROPY_EXPANDED, nrl_noise_read_expanded, link->noise);
+    } else if (begin.entropy_mode == NRL_ENTROPY_REPLAY && link->entropy->mode == NRL_ENTROPY_REPLAY) {
+        /* What NOISE_WRITE has supplied stays. */
+        nrl_entropy_use(link->entropy, NRL_ENTROPY_REPLAY, nrl_noise_read_replayed, link->noise);
     } else {
         return nrl_link_refuse(link, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_MODE_UNAVAILABLE, begin.entropy_mode);
     }
@@ -227,7 +230,8 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
         reply.action = (uint8_t)result;
     }
     reply.status = link->agent->counters.entropy != entropy_failures ? NRL_ACTION_ENTROPY_FAILED : 0;
-    if (link->entropy->mode != NRL_ENTROPY_SEEDED && nrl_noise_log_is_full(link->noise)) {
+    if ((link->entropy->mode == NRL_ENTROPY_RAW || link->entropy->mode == NRL_ENTROPY_EXPANDED) &&
+        nrl_noise_log_is_full(link->noise)) {
         reply.status |= NRL_ACTION_NOISE_WAITS;
     }
     if (!kept) {
@@ -306,6 +310,33 @@ static nrl_answer_t nrl_link_answer_noise_read(nrl_link_t *link, const uint8_t *
     reply.data_length = (size_t)count;
     return nrl_link_answer(NRL_MESSAGE_NOISE_DATA,
                            nrl_pack_noise_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_noise_write(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_noise_write_t request;
+    nrl_noise_room_t reply;
+
+    if (!nrl_unpack_noise_write(payload, length, &request)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_NOISE_WRITE, length);
+    }
+    if (NRL_NOISE_LOG_BYTES < NRL_NOISE_CALL_BYTES) {
+        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_MODE_UNAVAILABLE, NRL_ENTROPY_REPLAY);
+    }
+    if (request.position == 0u) {
+        /* The log of a run on raw noise is overwritten, so that run is over: nothing goes on as if it were not. */
+        nrl_entropy_use(link->entropy, NRL_ENTROPY_REPLAY, nrl_noise_read_replayed, link->noise);
+        link->agent_ready = false;
+    } else if (link->entropy->mode != NRL_ENTROPY_REPLAY) {
+        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_NOISE_POSITION, 0);
+    }
+    if (!nrl_noise_supply(link->noise, request.position, request.data, (uint16_t)request.data_length)) {
+        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_NOISE_POSITION, link->noise->fetched);
+    }
+    reply.position = link->noise->fetched;
+    reply.room = nrl_noise_room(link->noise);
+    return nrl_link_answer(NRL_MESSAGE_NOISE_ROOM,
+                           nrl_pack_noise_room(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_raw_read(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -453,6 +484,8 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
         return nrl_link_answer_snapshot_read(link, payload, length);
     case NRL_MESSAGE_NOISE_READ:
         return nrl_link_answer_noise_read(link, payload, length);
+    case NRL_MESSAGE_NOISE_WRITE:
+        return nrl_link_answer_noise_write(link, payload, length);
     case NRL_MESSAGE_RAW_READ:
         return nrl_link_answer_raw_read(link, payload, length);
     case NRL_MESSAGE_STORE_STATUS:

@@ -170,6 +170,41 @@ bool nrl_noise_read_expanded(void *context, uint8_t *bytes, uint16_t length)
     return true;
 }
 
+bool nrl_noise_read_replayed(void *context, uint8_t *bytes, uint16_t length)
+{
+    nrl_noise_t *const noise = context;
+
+    if (noise->fetched - noise->position < length) {
+        return false;
+    }
+    for (uint16_t i = 0; i < length; ++i, ++noise->position) {
+        bytes[i] = noise->log[noise->position % NRL_NOISE_LOG_BYTES];
+    }
+    return true;
+}
+
+uint32_t nrl_noise_room(const nrl_noise_t *noise)
+{
+    const uint32_t waiting = noise->fetched - noise->position;
+
+    return waiting > NRL_NOISE_LOG_BYTES ? 0u : NRL_NOISE_LOG_BYTES - waiting;
+}
+
+bool nrl_noise_supply(nrl_noise_t *noise, uint32_t position, const uint8_t *bytes, uint16_t length)
+{
+    if (position == 0u) {
+        noise->position = 0;
+        noise->fetched = 0;
+    }
+    if (position != noise->fetched || length > nrl_noise_room(noise)) {
+        return false;
+    }
+    for (uint16_t i = 0; i < length; ++i, ++noise->fetched) {
+        noise->log[noise->fetched % NRL_NOISE_LOG_BYTES] = bytes[i];
+    }
+    return true;
+}
+
 int32_t nrl_noise_fetch(nrl_noise_t *noise, uint32_t position, uint8_t *bytes, uint16_t room)
 {
     const uint32_t waiting = noise->position - position;

@@ -11,7 +11,8 @@
  * Where the generator is too slow for every bit to come from it, the noise can be expanded: 16 such bytes are mixed into
  * the state of xoshiro128++ for each NRL_NOISE_EXPANSION bytes that it gives. Health tests and failure are the same.
  *
- * The last bytes that were handed out are in a log, from which the host reads them to repeat the run.
+ * The last bytes that were handed out are in a log, from which the host reads them to repeat the run. To repeat it here
+ * the host supplies them again (replayed noise); the log then holds those that are still to be drawn.
  */
 #ifndef NRL_NOISE_H
 #define NRL_NOISE_H
@@ -38,7 +39,7 @@ typedef struct nrl_noise {
     uint8_t recent;       /* soft alarms in them */
     uint32_t soft_alarms; /* since nrl_noise_start */
     uint32_t position;    /* bytes handed out since nrl_noise_start, modulo 2^32 */
-    uint32_t fetched;     /* those of them that the host has */
+    uint32_t fetched;     /* those of them that the host has; replayed: bytes that the host has supplied */
     uint8_t log[NRL_NOISE_LOG_BYTES];
 } nrl_noise_t;
 
@@ -50,6 +51,18 @@ bool nrl_noise_read(void *context, uint8_t *bytes, uint16_t length);
 
 /* The same with expanded noise. */
 bool nrl_noise_read_expanded(void *context, uint8_t *bytes, uint16_t length);
+
+/* The same with noise that the host supplies: a recording that is replayed. Fails where it has not supplied enough. */
+bool nrl_noise_read_replayed(void *context, uint8_t *bytes, uint16_t length);
+
+/*
+ * Recorded noise from the host, `position` being its first byte's number; 0 begins a new recording. False: it is not what
+ * comes next, or more than there is room for; nothing was taken. The log holds what was supplied and not yet drawn.
+ */
+bool nrl_noise_supply(nrl_noise_t *noise, uint32_t position, const uint8_t *bytes, uint16_t length);
+
+/* Bytes of recorded noise that there is room for. */
+uint32_t nrl_noise_room(const nrl_noise_t *noise);
 
 /*
  * Copy up to `room` bytes of the log from `position` on; the host has all before it, and they may be overwritten. Returns

@@ -166,7 +166,19 @@ class Link:
 
     def greet(self) -> None:
         """Begin a session: sets `hello` and `session`. Raises DeviceError where no conversation is possible."""
-        self.hello = self._greet(self._open_timeout)
+        while True:
+            try:
+                self.hello = self._greet(self._open_timeout)
+                break
+            except (serial.SerialException, OSError) as error:
+                if self.session != 0:
+                    self._reopen(error)
+                    continue
+                raise DeviceError(
+                    f"{self.url}: the port closed before the device answered: {error}. "
+                    "Whatever is there is no device with nrl_edge firmware; "
+                    "`nrl-edge ports` lists the ports that are there"
+                ) from None
         self._codec = Codec(self.hello.layer_sizes[0])
         self._coded_bytes = self._codec.coded_bytes
 
@@ -351,33 +363,26 @@ class Link:
         self._decoder.drop_half_frame()
         deadline = time.monotonic() + open_timeout
         received = 0
-        try:
+        while True:
+            content = codec.pack(self._next_sequence(), 0, hello)
+            self._port.write(_DELIMITER + encode_frame(content))
+            self.counters.frames_out += 1
+            attempt_end = min(deadline, time.monotonic() + self._timeout)
             while True:
-                content = codec.pack(self._next_sequence(), 0, hello)
-                self._port.write(_DELIMITER + encode_frame(content))
-                self.counters.frames_out += 1
-                attempt_end = min(deadline, time.monotonic() + self._timeout)
-                while True:
-                    chunk = self._port.read(self._bytes_to_come(reply_codec.id, reply_codec.coded_bytes))
-                    received += len(chunk)
-                    for reply in self._decoder.feed(chunk):
-                        if reply[0] == reply_codec.id and reply[1] == content[1]:
-                            return self._check_hello(reply_codec, reply)
-                        if reply[0] == _ERROR_ID and reply[1] == content[1]:
-                            self._raise_refusal(reply)
-                        self._take_unrequested(reply)
-                    if time.monotonic() >= attempt_end:
-                        break
-                if time.monotonic() >= deadline:
+                chunk = self._port.read(self._bytes_to_come(reply_codec.id, reply_codec.coded_bytes))
+                received += len(chunk)
+                for reply in self._decoder.feed(chunk):
+                    if reply[0] == reply_codec.id and reply[1] == content[1]:
+                        return self._check_hello(reply_codec, reply)
+                    if reply[0] == _ERROR_ID and reply[1] == content[1]:
+                        self._raise_refusal(reply)
+                    self._take_unrequested(reply)
+                if time.monotonic() >= attempt_end:
                     break
-                self.counters.retries += 1
-                self._decoder.drop_half_frame()
-        except (serial.SerialException, OSError) as error:
-            raise DeviceError(
-                f"{self.url}: the port closed before the device answered: {error}. "
-                "Whatever is there is no device with nrl_edge firmware; "
-                "`nrl-edge ports` lists the ports that are there"
-            ) from None
+            if time.monotonic() >= deadline:
+                break
+            self.counters.retries += 1
+            self._decoder.drop_half_frame()
         if received:
             raise DeviceError(
                 f"{self.url}: {received} bytes came in {open_timeout:g} s but no valid frame. Either this is no device "

@@ -523,8 +523,9 @@ def test_replay_names_the_first_call_whose_answer_was_changed(
     assert ended.result["match"] is False
     assert ended.result["first_difference"] == {
         "call": call_number,
-        "recorded_action": answer ^ 1,
-        "reference_action": answer,
+        "what": "action",
+        "recorded": str(answer ^ 1),
+        "replayed": str(answer),
     }
     plain = command("replay", recorded)
     assert (plain.code, plain.err) == (1, "")

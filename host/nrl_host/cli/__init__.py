@@ -28,6 +28,7 @@ from nrl_host.cli import (
     replay,
     report,
     sim,
+    snapshot,
     study,
     sweep,
     train,
@@ -58,7 +59,24 @@ def _root(
 
 
 for _verb in (
-    *(new, train, generate, build, sim, hil, replay, report, sweep, study, validate, noise, boards, ports, demo),
+    *(
+        new,
+        train,
+        generate,
+        build,
+        sim,
+        hil,
+        replay,
+        snapshot,
+        report,
+        sweep,
+        study,
+        validate,
+        noise,
+        boards,
+        ports,
+        demo,
+    ),
 ):
     _verb.register(app)
 

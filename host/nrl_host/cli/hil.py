@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from nrl_edge.experiment import load_experiment
 from nrl_edge.simulation import OnEpisode, RunSummary
 from nrl_host.cli.options import (
+    BaudOption,
     EpisodesOption,
     ExperimentArgument,
     JsonOption,
     LineFaultsOption,
+    NoResetOption,
+    PortOption,
     QuietOption,
     ResumeOption,
     RunOption,
@@ -33,9 +34,9 @@ def register(app: typer.Typer) -> None:
 
 def hil(
     experiment: ExperimentArgument,
-    port: Annotated[str, typer.Option(help="/dev/ttyACM0, COM3, socket://HOST:PORT, or any URL of pyserial's.")],
-    baud: Annotated[int, typer.Option(help="Bits a second, where the port has a rate.")] = DEFAULT_BAUD,
-    no_reset: Annotated[bool, typer.Option("--no-reset", help="Open the port without resetting the board.")] = False,
+    port: PortOption,
+    baud: BaudOption = DEFAULT_BAUD,
+    no_reset: NoResetOption = False,
     seed: SeedOption = None,
     episodes: EpisodesOption = None,
     run: RunOption = None,

@@ -16,6 +16,9 @@ LineFaultsOption = Annotated[
         help="Make the line to the device bad: drop=0.1,flip=0.05,truncate=,duplicate=,reorder=,garbage=,stall=,seed=7",
     ),
 ]
+PortOption = Annotated[str, typer.Option(help="/dev/ttyACM0, COM3, socket://HOST:PORT, or any URL of pyserial's.")]
+BaudOption = Annotated[int, typer.Option(help="Bits a second, where the port has a rate.")]
+NoResetOption = Annotated[bool, typer.Option("--no-reset", help="Open the port without resetting the board.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of agent and episodes, instead of the file's.")]
 EpisodesOption = Annotated[int | None, typer.Option("--episodes", help="Number of episodes, instead of the file's.")]

@@ -1,4 +1,4 @@
-"""nrl-edge replay: repeat a recorded run through the reference."""
+"""nrl-edge replay: repeat a recorded run through the reference, or on another target."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nrl_edge.replay import replay
 from nrl_edge.runs import RunFolder
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
+from nrl_host.replay import replay_on
 
 
 def register(app: typer.Typer) -> None:
@@ -20,24 +20,41 @@ def register(app: typer.Typer) -> None:
 
 def replay_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="reference|native|BOARD",
+            help="Where: NumPy; the C, in process; desktop: the firmware as a process; another board: in its emulator.",
+        ),
+    ] = "reference",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Repeat a run step by step through the NumPy reference; exit code 1 where anything differs."""
+    """Repeat a run step by step; exit code 1 where anything differs."""
     output = Output(as_json, quiet)
     with output.progress(1, "replay") as bar:
-        verdict = replay(RunFolder.open(run), lambda done, total: bar.update(done, "", total))
+        verdict = replay_on(RunFolder.open(run), target, lambda done, total: bar.update(done, "", total))
     if verdict.match:
-        text = f"match: {verdict.steps:,} calls, weights CRC-32 {verdict.weights_crc32} on both sides"
+        text = (
+            f"match: {verdict.steps:,} calls, weights CRC-32 {verdict.weights_crc32} of the run and of the "
+            f"{verdict.target}"
+        )
     elif verdict.first_difference is None:
         text = (
-            f"the weights differ: {verdict.recorded_weights_crc32} recorded, {verdict.weights_crc32} by the reference"
+            f"the weights differ at the end: {verdict.recorded_weights_crc32} recorded, {verdict.weights_crc32} by the "
+            f"{verdict.target}"
+        )
+    elif verdict.first_difference.what == "action":
+        first = verdict.first_difference
+        text = (
+            f"call {first.call} differs: the run's answer was {first.recorded}, that of the {verdict.target} "
+            f"{first.replayed}"
         )
     else:
         first = verdict.first_difference
         text = (
-            f"call {first.call} differs: the target answered {first.recorded_action}, "
-            f"the reference {first.reference_action}"
+            f"the weights differ at the checkpoint after call {first.call}: {first.recorded} recorded, "
+            f"{first.replayed} by the {verdict.target}; every answer until then is the same"
         )
     output.result(verdict.as_dict(), text)
     if not verdict.match:
