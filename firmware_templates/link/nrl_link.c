@@ -142,6 +142,7 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.agent_state = nrl_link_agent_state(link);
     reply.entropy_mode = (uint8_t)link->entropy->mode;
     reply.entropy_health = nrl_link_entropy_health(link);
+    reply.protected = NRL_LINK_PROTECTED;
     reply.largest_frame = (uint16_t)NRL_LARGEST_FRAME;
     reply.episodes = link->agent->episodes;
     reply.steps = link->agent->steps;
@@ -449,6 +450,65 @@ static nrl_answer_t nrl_link_answer_store(nrl_link_t *link, uint8_t request)
 
 #endif
 
+#if NRL_LINK_PROTECTED
+
+static nrl_answer_t nrl_link_answer_challenge(nrl_link_t *link)
+{
+    nrl_challenge_reply_t reply;
+
+    for (size_t i = 0; i < sizeof(reply.nonce); ++i) {
+        reply.nonce[i] = link->guard.nonce[i];
+    }
+    reply.counter = link->guard.counter;
+    return nrl_link_answer(NRL_MESSAGE_CHALLENGE_REPLY,
+                           nrl_pack_challenge_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+static nrl_answer_t nrl_link_answer_authorize(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    nrl_authorize_t request;
+
+    if (!nrl_unpack_authorize(payload, length, &request)) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_AUTHORIZE, length);
+    }
+    if (!nrl_guard_authorize(&link->guard, request.counter, request.tag)) {
+        return nrl_link_refuse(link, NRL_MESSAGE_AUTHORIZE, NRL_LINK_ERROR_BAD_VALUE, request.counter);
+    }
+    return nrl_link_answer(NRL_MESSAGE_DONE, 0);
+}
+
+static bool nrl_link_is_allowed(nrl_link_t *link, uint8_t type, const uint8_t *payload, size_t length)
+{
+    return !nrl_is_protected(type) || nrl_guard_allows(&link->guard, type, payload, (uint16_t)length);
+}
+
+#else
+
+static nrl_answer_t nrl_link_answer_challenge(nrl_link_t *link)
+{
+    return nrl_link_refuse(link, NRL_MESSAGE_CHALLENGE, NRL_LINK_ERROR_NOT_PROTECTED, 0);
+}
+
+static nrl_answer_t nrl_link_answer_authorize(nrl_link_t *link, const uint8_t *payload, size_t length)
+{
+    (void)payload;
+    if (length != NRL_AUTHORIZE_BYTES) {
+        return nrl_link_refuse_length(link, NRL_MESSAGE_AUTHORIZE, length);
+    }
+    return nrl_link_refuse(link, NRL_MESSAGE_AUTHORIZE, NRL_LINK_ERROR_NOT_PROTECTED, 0);
+}
+
+static bool nrl_link_is_allowed(nrl_link_t *link, uint8_t type, const uint8_t *payload, size_t length)
+{
+    (void)link;
+    (void)type;
+    (void)payload;
+    (void)length;
+    return true;
+}
+
+#endif
+
 static nrl_answer_t nrl_link_answer_link_status(nrl_link_t *link)
 {
     return nrl_link_answer(NRL_MESSAGE_LINK_STATUS_REPLY,
@@ -461,8 +521,11 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
     bool is_for_store =
         type == NRL_MESSAGE_STORE_STATUS || type == NRL_MESSAGE_STORE_SAVE || type == NRL_MESSAGE_STORE_CLEAR;
     bool has_no_payload = type == NRL_MESSAGE_STATUS || type == NRL_MESSAGE_LINK_STATUS ||
-                          type == NRL_MESSAGE_RESTORE_COMMIT || is_for_store;
+                          type == NRL_MESSAGE_RESTORE_COMMIT || type == NRL_MESSAGE_CHALLENGE || is_for_store;
 
+    if (!nrl_link_is_allowed(link, type, payload, length)) {
+        return nrl_link_refuse(link, type, NRL_LINK_ERROR_PROTECTED, 0);
+    }
     if (needs_weights && !link->agent_ready) {
         return nrl_link_refuse(link, type, NRL_LINK_ERROR_NOT_READY, 0);
     }
@@ -486,6 +549,10 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
         return nrl_link_answer_noise_read(link, payload, length);
     case NRL_MESSAGE_NOISE_WRITE:
         return nrl_link_answer_noise_write(link, payload, length);
+    case NRL_MESSAGE_CHALLENGE:
+        return nrl_link_answer_challenge(link);
+    case NRL_MESSAGE_AUTHORIZE:
+        return nrl_link_answer_authorize(link, payload, length);
     case NRL_MESSAGE_RAW_READ:
         return nrl_link_answer_raw_read(link, payload, length);
     case NRL_MESSAGE_STORE_STATUS:
@@ -635,6 +702,9 @@ void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy,
     if (link->session == 0) {
         link->session = 1; /* 0 is what a host sends before it knows the session */
     }
+#if NRL_LINK_PROTECTED
+    nrl_guard_start(&link->guard, link->session);
+#endif
     link->sequence = 0;
     link->last_request_crc = 0;
     link->raw_bytes = 0;

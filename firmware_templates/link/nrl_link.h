@@ -33,6 +33,7 @@
 #include "nrl_agent.h"
 #include "nrl_entropy.h"
 #include "nrl_frames.h"
+#include "nrl_guard.h"
 #include "nrl_noise.h"
 #include "nrl_store.h"
 
@@ -70,6 +71,9 @@ typedef struct nrl_link {
     nrl_agent_t *agent;
     nrl_entropy_t *entropy;
     nrl_noise_t *noise;
+#if NRL_LINK_PROTECTED
+    nrl_guard_t guard;
+#endif
     nrl_store_t *store; /* NULL: this firmware has none */
     nrl_link_counters_t counters;
     nrl_receiver_t receiver;

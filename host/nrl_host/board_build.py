@@ -9,6 +9,7 @@ from pathlib import Path
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, Memory, find_board
 from nrl_edge.codegen.firmware import firmware_build_id
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.store import program_memory, store_settings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
@@ -73,7 +74,7 @@ def build_for_board(
     *,
     seed: int,
     entropy_mode: EntropyMode,
-    save_every: int = 0,
+    options: FirmwareOptions = PLAIN,
     folder: Path | None = None,
 ) -> BoardBuild:
     """Build the image of a board and return it with its sizes.
@@ -89,12 +90,12 @@ def build_for_board(
             f"board {board.id!r} is no microcontroller and has no limits; choose a board with --board "
             "(`nrl-edge boards` lists them), or build the project that `nrl-edge generate` writes"
         )
-    store = store_settings(configuration, board, save_every)
+    store = store_settings(configuration, board, options.save_every)
     # What the store takes of the flash, the program has not.
     memory = program_memory(board, store) or memory
-    built = _build(configuration, board, memory, seed, entropy_mode, save_every, folder)
+    built = _build(configuration, board, memory, seed, entropy_mode, options, folder)
     if built is None or not built.fits:
-        raise DoesNotFitError(_does_not_fit(configuration, board, memory, built, seed, entropy_mode, save_every))
+        raise DoesNotFitError(_does_not_fit(configuration, board, memory, built, seed, entropy_mode, options))
     return built
 
 
@@ -104,14 +105,12 @@ def _build(
     memory: Memory,
     seed: int,
     entropy_mode: EntropyMode,
-    save_every: int,
+    options: FirmwareOptions,
     folder: Path | None,
 ) -> BoardBuild | None:
     """None where the linker already finds it too large."""
     try:
-        image = build_image(
-            configuration, board, seed=seed, entropy_mode=entropy_mode, save_every=save_every, folder=folder
-        )
+        image = build_image(configuration, board, seed=seed, entropy_mode=entropy_mode, options=options, folder=folder)
     except RunError as error:
         if _LINKER_SAYS_FULL.search(str(error)):
             return None
@@ -119,9 +118,7 @@ def _build(
     sizes = image_sizes(image)
     if sizes is None:
         raise RunError(f"{image} is no ELF file; remove it and build again")
-    build_id = firmware_build_id(
-        configuration, seed=seed, entropy_mode=entropy_mode, board=board, save_every=save_every
-    )
+    build_id = firmware_build_id(configuration, seed=seed, entropy_mode=entropy_mode, board=board, options=options)
     return BoardBuild(board, image, sizes, build_id, memory.flash_bytes, memory.ram_bytes)
 
 
@@ -132,7 +129,7 @@ def _does_not_fit(
     built: BoardBuild | None,
     seed: int,
     entropy_mode: EntropyMode,
-    save_every: int,
+    options: FirmwareOptions,
 ) -> str:
     network = "-".join(map(str, configuration.layer_sizes))
     needs = "the linker finds no room for it"
@@ -141,7 +138,7 @@ def _does_not_fit(
             f"it takes {built.flash_bytes} bytes of flash and {built.ram_bytes} of RAM, and {STACK_RESERVE_BYTES} more "
             "for the stack"
         )
-    largest = largest_network(configuration, board, memory, seed=seed, entropy_mode=entropy_mode, save_every=save_every)
+    largest = largest_network(configuration, board, memory, seed=seed, entropy_mode=entropy_mode, options=options)
     if largest is None:
         advice = "no network of this kind fits: choose another board"
     else:
@@ -163,7 +160,7 @@ def largest_network(
     *,
     seed: int,
     entropy_mode: EntropyMode,
-    save_every: int = 0,
+    options: FirmwareOptions = PLAIN,
 ) -> AgentConfiguration | None:
     """The same agent with as many units in all its hidden layers as the board holds, at most its own widest's.
 
@@ -176,7 +173,7 @@ def largest_network(
     fitting, too_many = 0, max(configuration.hidden)
     while too_many - fitting > 1:
         units = (fitting + too_many) // 2
-        built = _build(with_units(units), board, memory, seed, entropy_mode, save_every, None)
+        built = _build(with_units(units), board, memory, seed, entropy_mode, options, None)
         if built is not None and built.fits:
             fitting = units
         else:

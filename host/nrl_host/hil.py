@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from nrl_edge.codegen.options import firmware_options
 from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.runs import RunFolder
@@ -58,6 +59,7 @@ def run_hil(
         faults=line_faults,
         reconnect_timeout=RECONNECT_SECONDS,
         locate=locate or usb_locator(port),
+        key=firmware_options(experiment).link_key,
     ) as link:
         agent = RecoveringAgent(link, configuration, entropy_settings(experiment), begin=False)
         agent.on_warning = on_warning
@@ -160,14 +162,12 @@ def simulate_firmware(
     emulator is not installed, ConfigurationError for a board without an emulator.
     """
     configuration = resolve_agent(experiment)
-    seed, mode, save_every = experiment.entropy.seed, experiment.entropy.mode, experiment.store.save_every
+    seed, mode, options = experiment.entropy.seed, experiment.entropy.mode, firmware_options(experiment)
     place: Target
     if board == "desktop":
-        place = DesktopTarget(
-            configuration, mode, seed=seed, transport=transport, program=program, save_every=save_every
-        )
+        place = DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program, options=options)
     else:
-        place = make_target(board, configuration, mode, seed=seed, program=program, save_every=save_every)
+        place = make_target(board, configuration, mode, seed=seed, program=program, options=options)
     with place as target:
         return run_hil(
             experiment,

@@ -7,6 +7,7 @@ makes the agent take a step twice.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 import time
@@ -19,7 +20,7 @@ import serial
 
 from nrl_edge.errors import DeviceError
 from nrl_host.faults import ATTEMPTS, FIRST_TIMEOUT_SECONDS, FaultyLine, LineFaults
-from nrl_host.frames import SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
+from nrl_host.frames import HEADER_BYTES, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
 from nrl_host.messages import ERROR_CODES, ERROR_NAMES, ERROR_TEXTS, MESSAGE_NAMES, MESSAGES, TABLE, Codec, MessageCodec
 
 DEFAULT_BAUD = 115200
@@ -30,6 +31,7 @@ _ERROR_ID = TABLE.by_name["ERROR"].id
 _TELEMETRY_ID = TABLE.by_name["TELEMETRY"].id
 _ERROR_CODED = SMALLEST_FRAME + 2 + TABLE.by_name["ERROR"].payload_bytes(0)
 _WRITE_TIMEOUT_SECONDS = 5.0
+_TAG_BYTES = 16
 _RECONNECT_INTERVAL_SECONDS = 0.1
 
 
@@ -100,7 +102,7 @@ class Link:
     With `faults` the line is made as bad as they say, and requests are repeated soon and often (nrl_host.faults).
     `reset_on_open=False` keeps DTR and RTS inactive, which most boards need to run on undisturbed. A port that vanishes
     is opened again for `reconnect_timeout` seconds, at the url that `locate` gives then: an adapter may come back under
-    another name.
+    another name. `key` is that of a device that asks for one (docs/security.md).
 
     `hello` is the device's HELLO_REPLY, `session` the session of its boot. Raises DeviceError, with the likely
     cause, whenever no conversation is possible.
@@ -119,8 +121,12 @@ class Link:
         faults: LineFaults | None = None,
         reconnect_timeout: float = 0.0,
         locate: Callable[[], str] | None = None,
+        key: bytes | None = None,
     ) -> None:
         self.url = url
+        self._key = key
+        self._nonce = b""
+        self._authorized = 0
         self.reconnections = 0
         """How often the port vanished and came back."""
         if faults is not None:
@@ -181,6 +187,7 @@ class Link:
                 ) from None
         self._codec = Codec(self.hello.layer_sizes[0])
         self._coded_bytes = self._codec.coded_bytes
+        self._nonce = b""
 
     # Requests
 
@@ -193,12 +200,30 @@ class Link:
         """
         codec = self._codec.of(message)
         reply_codec = self._codec.by_name[codec.message.reply]
+        if codec.message.protected and self.hello.protected:
+            self._authorize(codec.pack(0, 0, message))
         content = codec.pack(self._next_sequence(), self.session, message)
         reply = self._exchange(content, reply_codec.id, reply_codec.coded_bytes + data_bytes)
         try:
             return reply_codec.unpack(reply)
         except ValueError as error:
             raise DeviceError(f"{self.url}: the device's {reply_codec.name} cannot be read: {error}") from None
+
+    def _authorize(self, content: bytes) -> None:
+        """Show the device that the request with this content, to be sent next, comes from a host that has its key."""
+        if self._key is None:
+            raise DeviceError(
+                f"{self.url}: the device takes {MESSAGE_NAMES[content[0]]} only from a host that has its key; name the "
+                "key's file as key_file under [link] in the experiment, or with --key-file"
+            )
+        if not self._nonce:
+            challenge = self.request(MESSAGES["CHALLENGE"]())
+            # Another conversation of the same session may have used some numbers up.
+            self._nonce, self._authorized = challenge.nonce, challenge.counter
+        self._authorized += 1
+        signed = self._nonce + self._authorized.to_bytes(4, "little") + content[:1] + content[HEADER_BYTES:]
+        tag = hashlib.blake2s(signed, digest_size=_TAG_BYTES, key=self._key).digest()
+        self.request(MESSAGES["AUTHORIZE"](self._authorized, tag))
 
     def codec_of(self, name: str) -> MessageCodec:
         """The codec of a message for this device's network."""

@@ -10,6 +10,7 @@ from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, ToolchainName, find_board
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.render import write_files
 from nrl_edge.errors import MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
@@ -45,21 +46,21 @@ def build_image(
     seed: int,
     entropy_mode: EntropyMode,
     data_bytes: int | None = None,
-    save_every: int = 0,
+    options: FirmwareOptions = PLAIN,
     folder: Path | None = None,
     extra_flags: Sequence[str] = (),
 ) -> Path:
     """Render the firmware of a board (or of a board's id), compile and link it; returns the ELF file.
 
     With `folder` sources and image are put there; without, the image comes from the user's cache of builds and is
-    compiled only once. `data_bytes` and `save_every` are as for `render_firmware`, and `extra_flags` go behind the
+    compiled only once. `data_bytes` and `options` are as for `render_firmware`, and `extra_flags` go behind the
     board's own. Raises MissingToolError where the board's compiler is not installed, RunError where it fails.
     """
     if isinstance(board, str):
         board = find_board(board)
     compiler = find_c_compiler() if board.toolchain is None else find_cross_compiler(board.toolchain)
     files = render_firmware(
-        configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, save_every=save_every
+        configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, options=options
     )
     flags, libraries = build_flags(board)
     flags = (*flags, *extra_flags)

@@ -11,6 +11,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.messages import load_message_table, messages_variables
 from nrl_edge.codegen.noise import noise_settings
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.render import render_folder, render_template
 from nrl_edge.codegen.store import StoreSettings, program_memory, store_settings
 from nrl_edge.errors import ConfigurationError
@@ -63,14 +64,14 @@ def render_firmware(
     entropy_mode: EntropyMode,
     board: Board | str = "desktop",
     data_bytes: int | None = None,
-    save_every: int = 0,
+    options: FirmwareOptions = PLAIN,
 ) -> dict[str, str]:
     """All sources of one firmware: {path: text}, headers in `include/`, a linker script at the top, the rest in `src/`.
 
     `seed` and `entropy_mode` are what the agent starts with at power-on. `board` is a board or the id of one.
     `data_bytes` (16 to 240) sets how much of a snapshot travels in one frame at least; the two frame buffers have that
-    size or the longest message's, and without it the board's RAM decides. With `save_every` the agent is kept in the
-    board's non-volatile memory at the end of every so many episodes. The same arguments always give the same text.
+    size or the longest message's, and without it the board's RAM decides. `options` are what the firmware has
+    besides its agent. The same arguments always give the same text.
     Raises ConfigurationError for an entropy mode that no firmware, or not this board's, can start with, for an unknown
     board, for one without a port and for a weight store that the board has no room for.
     """
@@ -105,7 +106,7 @@ def render_firmware(
             f"board {board.id!r}: the id has to be ASCII and at most {longest_name} characters long"
         )
 
-    store = store_settings(configuration, board, save_every)
+    store = store_settings(configuration, board, options.save_every)
     memory = program_memory(board, store)
     files: dict[str, str] = {}
     variables = {
@@ -117,6 +118,7 @@ def render_firmware(
         "build_id": (),
         "noise": noise_settings(configuration, board),
         "store": store,
+        "link_key": options.link_key,
     }
     # Where the store is, ports see by its settings, and linkers by what they leave to the program.
     port_variables = {"board": board, "memory": memory, "port": board.port, "store": store}
@@ -124,6 +126,7 @@ def render_firmware(
         ("core", render_core(configuration, seed)),
         ("noise", render_folder("noise", {})),
         ("store", _store_files(store)),
+        ("guard", _guard_files(options)),
         ("link", render_folder("link", variables)),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):
@@ -145,11 +148,11 @@ def firmware_build_id(
     entropy_mode: EntropyMode,
     board: Board | str = "desktop",
     data_bytes: int | None = None,
-    save_every: int = 0,
+    options: FirmwareOptions = PLAIN,
 ) -> str:
     """The build id that the firmware rendered with these arguments tells in HELLO, in hexadecimal."""
     files = render_firmware(
-        configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, save_every=save_every
+        configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, options=options
     )
     # The id covers everything but the file that it stands in, which has none of it then.
     header = files["include/nrl_project.h"]
@@ -172,6 +175,12 @@ def _store_files(store: StoreSettings | None) -> dict[str, str]:
     """The weight store; of one that is not there, only the header that the link knows it by."""
     files = render_folder("store", {})
     return files if store is not None else {"nrl_store.h": files["nrl_store.h"]}
+
+
+def _guard_files(options: FirmwareOptions) -> dict[str, str]:
+    """What asks for a key; where there is none, only the header that the link includes."""
+    files = render_folder("guard", {"link_key": options.link_key or b""})
+    return files if options.link_key is not None else {"nrl_guard.h": files["nrl_guard.h"]}
 
 
 def _place(part: str, name: str) -> str:

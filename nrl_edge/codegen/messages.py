@@ -114,6 +114,8 @@ class Message:
     """Name of the reply that a request gets, empty for all others."""
     text: str
     fields: tuple[Field, ...]
+    protected: bool = False
+    """A request that a device with a key takes only after AUTHORIZE."""
 
     def payload_bytes(self, inputs: int) -> int:
         """Bytes of the payload for a network with that many inputs, without a trailing field."""
@@ -181,7 +183,10 @@ class MessageTable:
             "protocol": [self.protocol_min, self.protocol_max],
             "header": shape(self.header),
             "messages": [
-                [message.id, message.name, message.message_class, message.reply, shape(message.fields)]
+                [
+                    *(message.id, message.name, message.message_class, message.reply, message.protected),
+                    shape(message.fields),
+                ]
                 for message in sorted(self.messages, key=lambda message: message.id)
             ],
             "errors": sorted([error.code, error.name] for error in self.errors),
@@ -245,6 +250,7 @@ def parse_message_table(text: str) -> MessageTable:
             reply=str(entry.get("reply", "")),
             text=str(entry["text"]),
             fields=_fields(entry["fields"], str(entry["name"])),
+            protected=bool(entry.get("protected", False)),
         )
         for entry in data["message"]
     )
@@ -309,6 +315,8 @@ def render_message_table() -> str:
         lines += ["", f"#### {message.name} ({message.id:#04x}, {message.message_class})", "", message.text]
         if message.reply:
             lines[-1] += f" Answered by {message.reply}."
+        if message.protected:
+            lines[-1] += " A device with a key takes it only after AUTHORIZE."
         if message.fields:
             lines += ["", "| field | type | meaning |", "|---|---|---|"]
         for item in message.fields:

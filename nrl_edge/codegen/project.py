@@ -12,6 +12,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
+from nrl_edge.codegen.options import firmware_options
 from nrl_edge.codegen.render import render_template, write_files
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, explicit_experiment
@@ -30,7 +31,7 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
         board=board,
-        save_every=experiment.store.save_every,
+        options=firmware_options(experiment),
     )
     core = set(render_core(configuration))
     values = {

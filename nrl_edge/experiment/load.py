@@ -19,6 +19,7 @@ from nrl_edge.experiment.schema import (
     Float64Section,
     FormatsSection,
     LearningSection,
+    LinkSection,
     NetworkSection,
     RunSection,
     StoreSection,
@@ -65,6 +66,7 @@ _SECTIONS = {
     "board": BoardSection,
     "run": RunSection,
     "store": StoreSection,
+    "link": LinkSection,
 }
 _REWARDS: tuple[RewardMode, ...] = ("delayed", "immediate")
 _DEFAULT_LEARNING_RATE: dict[Preset, float] = {
@@ -117,6 +119,7 @@ def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | No
         board=BoardSection(tables["board"].choice("id", board_ids, BoardSection.id)),
         run=RunSection(tables["run"].integer("checkpoint_every", 1, MAX_EPISODES, RunSection.checkpoint_every)),
         store=StoreSection(tables["store"].integer("save_every", 0, LARGEST_SAVE_EVERY, StoreSection.save_every)),
+        link=LinkSection(tables["link"].text("key_file") if tables["link"].has("key_file") else None),
         name=name,
         folder=folder,
     )

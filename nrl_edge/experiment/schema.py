@@ -166,6 +166,15 @@ class StoreSection:
 
 
 @dataclass(frozen=True)
+class LinkSection:
+    """[link]: what the firmware takes over its serial line."""
+
+    key_file: str | None = None
+    """File of the key (64 hexadecimal digits), relative to the experiment file, without which the firmware takes
+    nothing that changes its agent but steps; None: it takes everything."""
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One experiment file. Two experiments are equal where they say the same, whatever their files are called."""
 
@@ -177,6 +186,7 @@ class Experiment:
     board: BoardSection = field(default_factory=BoardSection)
     run: RunSection = field(default_factory=RunSection)
     store: StoreSection = field(default_factory=StoreSection)
+    link: LinkSection = field(default_factory=LinkSection)
     name: str = field(default="experiment.toml", compare=False)
     """What messages call it: the path of its file."""
     folder: Path | None = field(default=None, compare=False)
@@ -192,12 +202,19 @@ class Experiment:
         """Where the recorded entropy is, or None."""
         return None if self.entropy.recording is None else (self.folder or Path()) / self.entropy.recording
 
+    @property
+    def link_key_path(self) -> Path | None:
+        """Where the key of the link is, or None."""
+        return None if self.link.key_file is None else (self.folder or Path()) / self.link.key_file
+
     def with_absolute_paths(self) -> Experiment:
         """The same experiment, independent of where its file is."""
-        path = self.recording_path
-        if path is None:
-            return self
-        return replace(self, entropy=replace(self.entropy, recording=str(path.resolve())))
+        changed = self
+        if (recording := self.recording_path) is not None:
+            changed = replace(changed, entropy=replace(changed.entropy, recording=str(recording.resolve())))
+        if (key := self.link_key_path) is not None:
+            changed = replace(changed, link=LinkSection(str(key.resolve())))
+        return changed
 
     def with_overrides(
         self, *, seed: int | None = None, episodes: int | None = None, board: str | None = None
@@ -261,7 +278,10 @@ class Experiment:
             "board": {"id": self.board.id},
             "run": {"checkpoint_every": self.run.checkpoint_every},
             "store": {"save_every": self.store.save_every},
+            "link": {"key_file": self.link.key_file},
         }
+        if self.link.key_file is None:
+            del sections["link"]
         if formats == FormatsSection():
             del sections["arithmetic.formats"]
             sections["arithmetic"]["formats"] = "auto"

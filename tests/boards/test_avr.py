@@ -6,6 +6,7 @@ import pytest
 from board_helpers import WARNINGS, cartpole, equals_the_reference, snapshots_travel
 from tools import require_board
 
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import entropy_settings, resolve_agent
 from nrl_edge.simulation import run_agent
@@ -53,7 +54,7 @@ def test_the_sources_compile_without_a_warning_where_int_has_16_bits(kind: str, 
         "mega2560",
         seed=0,
         entropy_mode="seeded",
-        save_every=save_every,
+        options=FirmwareOptions(save_every=save_every),
         extra_flags=WARNINGS,
     )
 

@@ -12,6 +12,7 @@ import pytest
 from board_helpers import WARNINGS
 
 from nrl_edge.codegen.firmware import render_firmware
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.codegen.render import write_files
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import compile_c
@@ -23,7 +24,13 @@ HARNESS = Path(__file__).parent / "harness"
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stm32f4-flash")
     board = "feather_f405"
-    files = render_firmware(AgentConfiguration(4, (8,), 2), seed=0, entropy_mode="seeded", board=board, save_every=1)
+    files = render_firmware(
+        AgentConfiguration(4, (8,), 2),
+        seed=0,
+        entropy_mode="seeded",
+        board=board,
+        options=FirmwareOptions(save_every=1),
+    )
     port = "src/port/nrl_nvm_stm32f4.c"
     # The longest wait is two seconds on the chip; against a model it need not be.
     files[port] = files[port].replace("#define FLASH_TURNS UINT32_C(200000000)", "#define FLASH_TURNS UINT32_C(1000)")

@@ -13,6 +13,7 @@ from tools import require_board
 
 from nrl_edge.boards import load_boards
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, default_data_bytes, render_firmware
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import DeviceError, MissingToolError, RunError
 from nrl_edge.experiment import resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
@@ -36,7 +37,7 @@ def test_every_image_builds_without_a_warning_and_fits(tmp_path: Path, board_id:
         board,
         seed=1,
         entropy_mode="seeded",
-        save_every=save_every,
+        options=FirmwareOptions(save_every=save_every),
         folder=tmp_path,
         extra_flags=[*WARNINGS, optimise],
     )

@@ -56,7 +56,7 @@ def test_every_key_is_in_the_commented_file() -> None:
     assert {name: set(keys) for name, keys in uncommented.items()} == {
         name: set(keys) for name, keys in canonical.items()
     }
-    for key in ("kwargs", "seed", "sigma", "recording", "observation_frac_bits", "reward_frac_bits"):
+    for key in ("kwargs", "seed", "sigma", "recording", "observation_frac_bits", "reward_frac_bits", "key_file"):
         assert f"{key} =" in text
     assert all(len(line) <= 120 for line in text.splitlines())
 

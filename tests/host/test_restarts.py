@@ -16,6 +16,7 @@ from tools import require_board
 
 import nrl_host.link
 from nrl_edge.agent import EntropySettings
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import DeviceError
 from nrl_edge.experiment import Experiment, load_experiment, resolve_agent
 from nrl_edge.record import read_record
@@ -113,7 +114,7 @@ def test_two_hundred_restarts_of_the_device_change_nothing(
     requests = clean.steps + 2 * clean.episodes
     # What is done over after a restart are requests, too, and are hit as well.
     at = {place: draw.choice(WAYS) for place in draw.sample(range(2, 3 * requests), 180)}
-    with DesktopTarget(resolve_agent(experiment), seed=42, save_every=save_every) as target:
+    with DesktopTarget(resolve_agent(experiment), seed=42, options=FirmwareOptions(save_every=save_every)) as target:
         bad_day.append(BadDay(target, at))
         summary = run_on(target, experiment, run=tmp_path / "run")
         happened = bad_day[0].happened
@@ -147,7 +148,7 @@ def test_restarts_of_a_board_change_nothing(tmp_path: Path, bad_day: list[BadDay
     clean = run_target(experiment, "native")
     draw = random.Random(1)
     at = {place: draw.choice(WAYS) for place in draw.sample(range(2, clean.steps), 10)}
-    with make_target(board, resolve_agent(experiment), seed=42, save_every=3) as target:
+    with make_target(board, resolve_agent(experiment), seed=42, options=FirmwareOptions(save_every=3)) as target:
         bad_day.append(BadDay(target, at))
         summary = run_on(target, experiment)
         assert not bad_day[0].at

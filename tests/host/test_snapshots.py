@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from host_helpers import Finished, call, run_target, write_experiment
 
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.experiment import Experiment, load_experiment, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
 from nrl_edge.runs import RunFolder, snapshot_info
@@ -56,7 +57,7 @@ def test_a_snapshot_travels_from_one_device_to_the_next(tmp_path: Path, command:
 
 def test_a_store_keeps_what_is_saved_and_says_so(tmp_path: Path, command: Callable[..., Finished]) -> None:
     experiment = experiment_in(tmp_path, save_every=4)
-    with DesktopTarget(resolve_agent(experiment), save_every=4) as target:
+    with DesktopTarget(resolve_agent(experiment), options=FirmwareOptions(save_every=4)) as target:
         run_hil(experiment, target.url)
         status = command("snapshot", "status", "--port", target.url, "--json").result
         assert (status["holds_image"], status["saves"], status["episodes"]) == (1, 2, 8)

@@ -134,6 +134,8 @@ SAMPLES = {
     "RESTORE_BEGIN": (1,),
     "RESTORE_WRITE": (0, b""),
     "RESTORE_COMMIT": (),
+    "CHALLENGE": (),
+    "AUTHORIZE": (1, bytes(16)),
     "STORE_STATUS": (),
     "STORE_SAVE": (),
     "STORE_CLEAR": (),

@@ -248,8 +248,8 @@ def test_both_codecs_take_the_right_lengths_only(codec_library: ctypes.CDLL, mes
         ("STEP", ((1, 2, 40000), 0, 0)),
         ("RESTORE_WRITE", (0, bytes(241))),
         ("BEGIN", (0, (1, 2, 3))),
-        ("HELLO_REPLY", (1, 1, 0, bytes(7), "", 0, 0, bytes(5), *[0] * 12, 0, 0, 0)),
-        ("HELLO_REPLY", (1, 1, 0, bytes(8), "a" * 17, 0, 0, bytes(5), *[0] * 12, 0, 0, 0)),
+        ("HELLO_REPLY", (1, 1, 0, bytes(7), "", 0, 0, bytes(5), *[0] * 13, 0, 0, 0)),
+        ("HELLO_REPLY", (1, 1, 0, bytes(8), "a" * 17, 0, 0, bytes(5), *[0] * 13, 0, 0, 0)),
     ],
 )
 def test_values_that_do_not_fit_are_refused(name: str, values: tuple[Any, ...]) -> None:

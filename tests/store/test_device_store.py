@@ -12,6 +12,7 @@ from tools import require_board
 from nrl_edge.agent import Agent, EntropySettings
 from nrl_edge.boards import find_board
 from nrl_edge.codegen.firmware import render_firmware
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.codegen.store import store_settings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.agents import reference_agent
@@ -48,7 +49,7 @@ def lived(episodes: int) -> Agent:
 )
 def test_a_device_goes_on_from_its_last_save(board_id: str) -> None:
     require_board(board_id)
-    with make_target(board_id, CONFIGURATION, seed=1, save_every=2) as target:
+    with make_target(board_id, CONFIGURATION, seed=1, options=FirmwareOptions(save_every=2)) as target:
         with Link(target.url) as link:
             agent = LinkAgent(link, CONFIGURATION, SEEDED)
             assert not agent.store_status().holds_image
@@ -91,17 +92,20 @@ def test_an_image_of_another_agent_is_not_taken(tmp_path: Path) -> None:
     from nrl_host.targets.desktop import DesktopTarget
 
     nvm = tmp_path / "nvm.bin"
-    with DesktopTarget(CONFIGURATION, save_every=1, nvm=nvm) as target, Link(target.url) as link:
+    with (
+        DesktopTarget(CONFIGURATION, options=FirmwareOptions(save_every=1), nvm=nvm) as target,
+        Link(target.url) as link,
+    ):
         live(LinkAgent(link, CONFIGURATION, SEEDED), range(3))
     other = replace(CONFIGURATION, learning_rate_exponent=3)
-    with DesktopTarget(other, save_every=1, nvm=nvm) as target, Link(target.url) as link:
+    with DesktopTarget(other, options=FirmwareOptions(save_every=1), nvm=nvm) as target, Link(target.url) as link:
         agent = LinkAgent(link, other, SEEDED, begin=False)
         assert link.hello.episodes == 0
         assert not agent.store_status().holds_image
         agent.begin()
         live(agent, range(2))
         assert agent.store_status().saves == 2
-    with DesktopTarget(other, save_every=1, nvm=nvm) as target, Link(target.url) as link:
+    with DesktopTarget(other, options=FirmwareOptions(save_every=1), nvm=nvm) as target, Link(target.url) as link:
         assert link.hello.episodes == 2
 
 
@@ -142,6 +146,8 @@ def test_firmware_without_a_store_holds_nothing_of_it() -> None:
         files = render_firmware(CONFIGURATION, seed=1, entropy_mode="seeded", board=board)
         assert not [path for path in files if "nvm" in path and "desktop" not in path]
         assert "src/store/nrl_store.c" not in files
-        kept = render_firmware(CONFIGURATION, seed=1, entropy_mode="seeded", board=board, save_every=1)
+        kept = render_firmware(
+            CONFIGURATION, seed=1, entropy_mode="seeded", board=board, options=FirmwareOptions(save_every=1)
+        )
         assert "src/store/nrl_store.c" in kept
         assert [path for path in kept if "nvm" in path]

@@ -10,6 +10,7 @@ import pytest
 
 from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.firmware import render_firmware
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.codegen.render import write_files
 from nrl_edge.codegen.store import store_settings
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
@@ -29,7 +30,9 @@ def board_with(page_bytes: int, word_bytes: int, store_bytes: int = 4096) -> Boa
 
 
 def build(configuration: AgentConfiguration, board: Board, folder: Path, patch: tuple[str, str] | None = None) -> Path:
-    files = render_firmware(configuration, seed=3, entropy_mode="seeded", board=board, save_every=1)
+    files = render_firmware(
+        configuration, seed=3, entropy_mode="seeded", board=board, options=FirmwareOptions(save_every=1)
+    )
     wanted = {
         PurePosixPath(path).name: text
         for path, text in files.items()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from nrl_edge.codegen.options import firmware_options
 from nrl_edge.experiment import load_experiment, resolve_agent
 from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
 from nrl_host.cli.options import JsonOption, QuietOption
@@ -61,7 +62,7 @@ def build(
         board or experiment.board.id,
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
-        save_every=experiment.store.save_every,
+        options=firmware_options(experiment),
         folder=output_folder,
     )
     sizes = built.sizes

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import find_board
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
@@ -64,21 +65,19 @@ def make_target(
     seed: int = 0,
     folder: Path | None = None,
     program: Path | None = None,
-    save_every: int = 0,
+    options: FirmwareOptions = PLAIN,
 ) -> Target:
     """The place on this computer where the firmware of a board runs: a process, or the board's emulator.
 
     `seed` and `entropy_mode` are what the firmware starts with at power-on; `folder` takes its sources and image;
-    `program` is an image that was built already, otherwise `save_every` says after how many episodes it saves its agent
-    in its weight store. Raises ConfigurationError for a board without an emulator.
+    `program` is an image that was built already, otherwise `options` are what the firmware has besides
+    its agent. Raises ConfigurationError for a board without an emulator.
     """
     board = find_board(board_id)
     if board.toolchain is None:
         from nrl_host.targets.desktop import DesktopTarget
 
-        return DesktopTarget(
-            configuration, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
-        )
+        return DesktopTarget(configuration, entropy_mode, seed=seed, folder=folder, program=program, options=options)
     emulator = board.emulator.split()[0] if board.emulator else None
     if emulator not in _EMULATORS:
         raise ConfigurationError(
@@ -87,6 +86,6 @@ def make_target(
         )
     module, name = _EMULATORS[emulator]
     target: Target = getattr(importlib.import_module(module), name)(
-        configuration, board, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
+        configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options
     )
     return target

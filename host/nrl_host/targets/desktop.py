@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from nrl_edge.agent import EntropyMode
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.targets.process import ProcessTarget
 from nrl_host.toolchain import build_image
@@ -21,7 +22,7 @@ def build_desktop_firmware(
     *,
     seed: int = 0,
     entropy_mode: EntropyMode = "seeded",
-    save_every: int = 0,
+    options: FirmwareOptions = PLAIN,
     sanitize: bool = False,
     folder: Path | None = None,
 ) -> Path:
@@ -36,7 +37,7 @@ def build_desktop_firmware(
         "desktop",
         seed=seed,
         entropy_mode=entropy_mode,
-        save_every=save_every,
+        options=options,
         folder=folder,
         extra_flags=flags,
     )
@@ -59,7 +60,7 @@ class DesktopTarget(ProcessTarget):
         sanitize: bool = False,
         folder: Path | None = None,
         program: Path | None = None,
-        save_every: int = 0,
+        options: FirmwareOptions = PLAIN,
         nvm: Path | None = None,
     ) -> None:
         super().__init__(
@@ -69,7 +70,7 @@ class DesktopTarget(ProcessTarget):
             seed=seed,
             folder=folder,
             program=program,
-            save_every=save_every,
+            options=options,
         )
         self._nvm = nvm
         self._memory: tempfile.TemporaryDirectory[str] | None = None
@@ -83,7 +84,7 @@ class DesktopTarget(ProcessTarget):
             entropy_mode=self._entropy_mode,
             sanitize=self._sanitize,
             folder=self._folder,
-            save_every=self._save_every,
+            options=self._options,
         )
 
     def stop(self) -> None:
@@ -96,7 +97,7 @@ class DesktopTarget(ProcessTarget):
     def _launch(self, program: Path) -> str:
         way = ["--tcp", "0"] if self._transport == "tcp" else ["--pty"]
         kept = self._nvm
-        if kept is None and self._save_every:
+        if kept is None and self._options.save_every:
             if self._memory is None:
                 self._memory = tempfile.TemporaryDirectory(prefix="nrl-edge-")
             kept = Path(self._memory.name, "nvm.bin")

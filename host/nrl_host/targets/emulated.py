@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, find_board
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.targets.process import ProcessTarget
 from nrl_host.toolchain import build_image
@@ -23,7 +24,7 @@ class EmulatedTarget(ProcessTarget):
         seed: int = 0,
         folder: Path | None = None,
         program: Path | None = None,
-        save_every: int = 0,
+        options: FirmwareOptions = PLAIN,
     ) -> None:
         self.board = find_board(board) if isinstance(board, str) else board
         super().__init__(
@@ -33,7 +34,7 @@ class EmulatedTarget(ProcessTarget):
             seed=seed,
             folder=folder,
             program=program,
-            save_every=save_every,
+            options=options,
         )
 
     def _build(self) -> Path:
@@ -43,5 +44,5 @@ class EmulatedTarget(ProcessTarget):
             seed=self._seed,
             entropy_mode=self._entropy_mode,
             folder=self._folder,
-            save_every=self._save_every,
+            options=self._options,
         )

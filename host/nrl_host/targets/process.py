@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from nrl_edge.agent import EntropyMode
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import DeviceError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
@@ -38,7 +39,7 @@ class ProcessTarget(ABC):
 
     `name` is what errors call it. `seed` and `entropy_mode` are what the firmware starts with at power-on. `folder`
     takes the generated sources and the image; without one, the image is kept in the user's cache of builds. `program`
-    is an image that was built already; otherwise `save_every` says after how many episodes it saves its agent.
+    is an image that was built already; otherwise `options` are what the firmware has besides its agent.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class ProcessTarget(ABC):
         seed: int,
         folder: Path | None,
         program: Path | None,
-        save_every: int = 0,
+        options: FirmwareOptions = PLAIN,
     ) -> None:
         self.configuration = configuration
         self._name = name
@@ -58,7 +59,7 @@ class ProcessTarget(ABC):
         self._seed = seed
         self._folder = folder
         self._program = program
-        self._save_every = save_every
+        self._options = options
         self._url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, DeviceError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.targets.emulated import EmulatedTarget
@@ -41,11 +42,9 @@ class QemuTarget(EmulatedTarget):
         seed: int = 0,
         folder: Path | None = None,
         program: Path | None = None,
-        save_every: int = 0,
+        options: FirmwareOptions = PLAIN,
     ) -> None:
-        super().__init__(
-            configuration, board, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
-        )
+        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
         self._command = shlex.split(self.board.emulator or "")
         if not self._command or self._command[0] not in _PACKAGES:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by QEMU; see `nrl-edge boards`")
@@ -61,7 +60,7 @@ class QemuTarget(EmulatedTarget):
 
     def restart(self) -> None:
         """Switch the firmware off and on. Flash keeps what the weight store wrote: only the machine restarts."""
-        if self._save_every == 0:
+        if self._options.save_every == 0:
             super().restart()
         elif not self._control(b'{"execute": "system_reset"}\n'):
             raise DeviceError(f"{self._name} did not restart; run it again")

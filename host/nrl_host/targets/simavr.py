@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
@@ -49,11 +50,9 @@ class SimavrTarget(EmulatedTarget):
         seed: int = 0,
         folder: Path | None = None,
         program: Path | None = None,
-        save_every: int = 0,
+        options: FirmwareOptions = PLAIN,
     ) -> None:
-        super().__init__(
-            configuration, board, entropy_mode, seed=seed, folder=folder, program=program, save_every=save_every
-        )
+        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
         words = shlex.split(self.board.emulator or "")
         if len(words) != 3 or words[:2] != ["simavr", "-m"] or self.board.clock is None:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by simavr; see `nrl-edge boards`")
