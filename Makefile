@@ -11,7 +11,7 @@ TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium \
     gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc \
     gcc-avr avr-libc libsimavr-dev libelf-dev
 
-.PHONY: help demo test check fast-test bench clean
+.PHONY: help demo test check fast-test bench soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make check      ruff and mypy"
 	@echo "make fast-test  the tests that take under two minutes together"
 	@echo "make bench      ratios of speed, see docs/benchmarks.md"
+	@echo "make soak       bad lines, memory and fuzzing at length: about 25 minutes"
 	@echo "make clean      remove $(VENV) and everything that was built"
 
 # $(call apt_install,PACKAGES): installs Debian packages where we may, else names the command and fails.
@@ -80,6 +81,9 @@ fast-test: $(VENV)/.developer
 
 bench: $(VENV)/.developer $(VENV)/.compiler
 	$(BIN)/python -m benchmarks
+
+soak: system-packages $(VENV)/.developer
+	$(BIN)/python -m benchmarks.soak
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -353,7 +353,10 @@ class Link:
             self.on_telemetry(message)
 
     def _raise_refusal(self, content: bytes) -> None:
-        error = self._codec.by_name["ERROR"].unpack(content)
+        try:
+            error = self._codec.by_name["ERROR"].unpack(content)
+        except ValueError as reason:
+            raise DeviceError(f"{self.url}: the device's ERROR cannot be read: {reason}") from None
         request = MESSAGE_NAMES.get(error.request, f"{error.request:#04x}")
         text = ERROR_TEXTS.get(error.code, "unknown error code {code}, detail {detail}").format(
             request=request, detail=error.detail, code=error.code

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import nrl_host.link
@@ -112,6 +112,7 @@ def hello_reply(**changed: Any) -> bytes:
     ),
     st.binary(min_size=5, max_size=5),
 )
+@example([encode_frame(bytes([0xFF, 2, 0x34, 0x12]))], bytes(5))  # an ERROR that is cut short
 def test_a_device_that_says_anything_ends_in_a_device_error_at_worst(pieces: list[bytes], sizes: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         greeting = encode_frame(hello_reply(layer_sizes=sizes, board="\x7f" * 3))
