@@ -30,6 +30,7 @@ void nrl_noise_start(nrl_noise_t *noise)
     noise->soft_alarms = 0;
     noise->position = 0;
     noise->fetched = 0;
+    noise->logged = 0;
 }
 
 static uint8_t nrl_noise_code(unsigned alarms)
@@ -121,6 +122,9 @@ static void nrl_noise_log(nrl_noise_t *noise, const uint8_t *bytes, uint16_t len
 {
     for (uint16_t i = 0; i < length; ++i, ++noise->position) {
         noise->log[noise->position % NRL_NOISE_LOG_BYTES] = bytes[i];
+        if (noise->logged != NRL_NOISE_LOG_BYTES) {
+            ++noise->logged;
+        }
     }
 }
 
@@ -195,6 +199,7 @@ bool nrl_noise_supply(nrl_noise_t *noise, uint32_t position, const uint8_t *byte
     if (position == 0u) {
         noise->position = 0;
         noise->fetched = 0;
+        noise->logged = 0;
     }
     if (position != noise->fetched || length > nrl_noise_room(noise)) {
         return false;
@@ -210,7 +215,8 @@ int32_t nrl_noise_fetch(nrl_noise_t *noise, uint32_t position, uint8_t *bytes, u
     const uint32_t waiting = noise->position - position;
     uint16_t count = 0;
 
-    if (waiting > NRL_NOISE_LOG_BYTES) {
+    /* Not the size of the log: until it has been filled once, the rest of it is of an earlier agent. */
+    if (waiting > noise->logged) {
         return -1;
     }
     noise->fetched = position;

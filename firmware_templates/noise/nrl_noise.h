@@ -40,6 +40,7 @@ typedef struct nrl_noise {
     uint32_t soft_alarms; /* since nrl_noise_start */
     uint32_t position;    /* bytes handed out since nrl_noise_start, modulo 2^32 */
     uint32_t fetched;     /* those of them that the host has; replayed: bytes that the host has supplied */
+    uint32_t logged;      /* how many of the last ones handed out are in the log */
     uint8_t log[NRL_NOISE_LOG_BYTES];
 } nrl_noise_t;
 

@@ -497,3 +497,15 @@ def test_the_smallest_frame_buffers_do() -> None:
     assert small.deliver(longest) == []
     small.sequence -= 1
     assert small.ask("LINK_STATUS").overlong == 1
+
+
+@pytest.mark.parametrize("before", [1, 3, 1000])
+def test_noise_of_an_earlier_agent_is_not_handed_out(device: FakeDevice, before: int) -> None:
+    """Bytes before the first one are what the log held for the agent before: found by fuzzing."""
+    device.ask("BEGIN", 1, (0, 0, 0, 0))
+    drawn = len(device.ask("NOISE_READ", 0).data)
+    assert drawn > 0
+    device.ask("BEGIN", 1, (0, 0, 0, 0))
+    [(_, _, _, message)] = device.deliver(device.frame("NOISE_READ", (1 << 32) - before))
+    assert error_name(message) == "NOISE_LOST"
+    assert len(device.ask("NOISE_READ", 0).data) == drawn
