@@ -108,8 +108,18 @@ class EntropySource:
     """Rate of the generator as its vendor or driver states it; None where it is not limited or not known."""
     reference: str | None = None
     """Where description and rate are stated."""
+    conditioned: bool = False
+    """Its raw bits are too biased or correlated to be drawn as they are: they are hashed, two of them to one."""
     block: str | None = None
     """The vendor's name of the block and its address; None where it is no block of a chip."""
+
+
+@dataclass(frozen=True)
+class Uf2:
+    """How an image is laid out for a boot loader that takes UF2 files."""
+
+    family_id: int
+    """The chip's number in the UF2 specification."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +163,8 @@ class Board:
     uart: Uart | None = None
     nonvolatile: Nonvolatile | None = None
     platformio: PlatformIO | None = None
+    uf2: Uf2 | None = None
+    """None where the board's boot loader does not take UF2 files."""
     port: Mapping[str, int | str] = field(default_factory=dict)
     """What only the templates of its port family read: register bases and the like."""
 
@@ -219,7 +231,7 @@ def parse_board(text: str, file: str) -> Board:
 
     memory, clock, uart = section("memory", Memory), section("clock", Clock), section("uart", Uart)
     nonvolatile, source = section("nonvolatile", Nonvolatile), section("entropy_source", EntropySource)
-    platformio = section("platformio", PlatformIO)
+    platformio, uf2 = section("platformio", PlatformIO), section("uf2", Uf2)
     board = Board(
         id=board_id,
         name=table.text("name"),
@@ -235,6 +247,7 @@ def parse_board(text: str, file: str) -> Board:
             source.number("min_entropy", above=0.0, default=EntropySource.min_entropy),
             source.integer("bits_per_second", 1, 1 << 40) if source.has("bits_per_second") else None,
             _optional_text(source, "reference"),
+            source.has("conditioned") and source.boolean("conditioned"),
             _optional_text(source, "block"),
         )
         if source
@@ -263,6 +276,7 @@ def parse_board(text: str, file: str) -> Board:
         )
         if platformio
         else None,
+        uf2=Uf2(uf2.integer("family_id", 0, (1 << 32) - 1)) if uf2 else None,
         port=_port(table),
     )
     _check(board, table)

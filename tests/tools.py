@@ -47,6 +47,9 @@ def require_board(board_id: str) -> Board:
         require_tool(f"{board.toolchain}-gcc", f"apt-get install {COMPILER_PACKAGES[board.toolchain]}")
     if board.emulator is not None:
         program = board.emulator.split()[0]
+        if program == "unicorn":
+            pytest.importorskip("unicorn", reason="unicorn is not installed: pip install 'nrl-edge[unicorn]'")
+            return board
         if program == "simavr":
             require_file(SIMAVR_HEADER, "apt-get install libsimavr-dev libelf-dev")
             return board

@@ -3,6 +3,9 @@
  */
 #include "nrl_noise.h"
 
+#if NRL_NOISE_CONDITIONED
+#include "nrl_blake2s.h"
+#endif
 #include "nrl_entropy.h"
 #include "nrl_port.h"
 #include "nrl_trng.h"
@@ -31,6 +34,9 @@ void nrl_noise_start(nrl_noise_t *noise)
     noise->position = 0;
     noise->fetched = 0;
     noise->logged = 0;
+#if NRL_NOISE_CONDITIONED
+    noise->conditioned_left = 0;
+#endif
 }
 
 static uint8_t nrl_noise_code(unsigned alarms)
@@ -112,10 +118,45 @@ static bool nrl_noise_prove(nrl_noise_t *noise)
     return true;
 }
 
+#if NRL_NOISE_CONDITIONED
+
+/* The key is no secret: it keeps this use of the hash apart from others. */
+static const uint8_t nrl_conditioning_key[NRL_KEY_BYTES] = "nrl_edge: conditioned raw noise";
+
+/* Bytes that each hold all the entropy of two. What a draw leaves is kept for the next. */
+static bool nrl_noise_pass(nrl_noise_t *noise, uint8_t *bytes, uint16_t length)
+{
+    for (uint16_t i = 0; i < length; ++i) {
+        if (noise->conditioned_left == 0u) {
+            uint8_t raw[2u * NRL_CONDITIONED_BYTES];
+            nrl_blake2s_t state;
+
+            if (!nrl_noise_take(noise, raw, sizeof(raw))) {
+                return false;
+            }
+            nrl_blake2s_start(&state, nrl_conditioning_key);
+            nrl_blake2s_add(&state, raw, sizeof(raw));
+            nrl_blake2s_finish(&state, noise->conditioned);
+            noise->conditioned_left = NRL_CONDITIONED_BYTES;
+        }
+        bytes[i] = noise->conditioned[NRL_CONDITIONED_BYTES - noise->conditioned_left--];
+    }
+    return true;
+}
+
+#else
+
+static bool nrl_noise_pass(nrl_noise_t *noise, uint8_t *bytes, uint16_t length)
+{
+    return nrl_noise_take(noise, bytes, length);
+}
+
+#endif
+
 static bool nrl_noise_raw(nrl_noise_t *noise, uint8_t *bytes, uint16_t length)
 {
     return noise->failure == NRL_TRNG_HEALTHY && (noise->is_proven || nrl_noise_prove(noise)) &&
-           nrl_noise_take(noise, bytes, length);
+           nrl_noise_pass(noise, bytes, length);
 }
 
 static void nrl_noise_log(nrl_noise_t *noise, const uint8_t *bytes, uint16_t length)

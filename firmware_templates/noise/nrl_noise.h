@@ -8,6 +8,9 @@
  * then on, so that the agent goes on acting and learns nothing, until nrl_noise_start. That a failure is final makes
  * the run repeatable: a recording of all bytes that were handed out ends just where the draws began to fail.
  *
+ * Where the raw bits are biased or correlated (NRL_NOISE_CONDITIONED) they pass the tests as they are, and are then hashed
+ * (BLAKE2s, RFC 7693): 32 bytes of at least half a bit of entropy a bit make 16 that are as good as fair.
+ *
  * Where the generator is too slow for every bit to come from it, the noise can be expanded: 16 such bytes are mixed into
  * the state of xoshiro128++ for each NRL_NOISE_EXPANSION bytes that it gives. Health tests and failure are the same.
  *
@@ -27,12 +30,18 @@
 extern "C" {
 #endif
 
+/* Conditioning: so many raw bytes are hashed to half as many. */
+#define NRL_CONDITIONED_BYTES 16u
 #define NRL_NOISE_EXPANSION 1024u /* bytes of expanded noise, at least, for 16 raw ones */
 
 typedef struct nrl_noise {
     nrl_health_t health;
     bool is_proven;       /* the start-up test has passed */
     uint8_t failure;      /* nrl_trng_health_t: why the noise has failed; 0: it has not */
+#if NRL_NOISE_CONDITIONED
+    uint8_t conditioned_left;                  /* of the bytes in `conditioned`, those that were not drawn: the last */
+    uint8_t conditioned[NRL_CONDITIONED_BYTES];
+#endif
     uint32_t state[4];    /* of the expanding generator */
     uint32_t expanded;    /* bytes that it has given since it was keyed */
     uint32_t watched;     /* bytes tested since `recent` began */

@@ -14,6 +14,7 @@ from nrl_edge.codegen.store import program_memory, store_settings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.toolchain import ImageSizes, build_image, image_sizes
+from nrl_host.uf2 import write_uf2
 
 STACK_RESERVE_BYTES = 512
 """RAM that a build has to leave to the stack: more than any was seen to take in the emulator that measures it (490)."""
@@ -94,6 +95,8 @@ def build_for_board(
     # What the store takes of the flash, the program has not.
     memory = program_memory(board, store) or memory
     built = _build(configuration, board, memory, seed, entropy_mode, options, folder)
+    if built is not None and board.uf2 is not None and folder is not None:
+        write_uf2(built.image, board.uf2.family_id)
     if built is None or not built.fits:
         raise DoesNotFitError(_does_not_fit(configuration, board, memory, built, seed, entropy_mode, options))
     return built

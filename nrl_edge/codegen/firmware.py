@@ -108,6 +108,8 @@ def render_firmware(
 
     store = store_settings(configuration, board, options.save_every)
     memory = program_memory(board, store)
+    source = board.entropy_source
+    hashes = options.link_key is not None or (source is not None and source.conditioned)
     files: dict[str, str] = {}
     variables = {
         **messages_variables(),
@@ -127,6 +129,7 @@ def render_firmware(
         ("noise", render_folder("noise", {})),
         ("store", _store_files(store)),
         ("guard", _guard_files(options)),
+        ("hash", render_folder("hash", {}) if hashes else {}),
         ("link", render_folder("link", variables)),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):

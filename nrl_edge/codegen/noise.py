@@ -32,6 +32,8 @@ class NoiseSettings:
     hard: Cutoffs
     call_bytes: int
     """Raw bytes that one call of step draws at most: an update's and a step's."""
+    conditioned: bool
+    """Raw bytes are hashed before they are drawn."""
     log_bytes: int
     """Of the last bytes drawn, how many the device keeps for the host; a power of two."""
 
@@ -69,5 +71,6 @@ def noise_settings(configuration: AgentConfiguration, board: Board) -> NoiseSett
         soft=cutoffs(min_entropy, soft),
         hard=cutoffs(min_entropy, HARD_ALPHA_EXPONENT),
         call_bytes=call,
+        conditioned=source is not None and source.conditioned,
         log_bytes=log,
     )

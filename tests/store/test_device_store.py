@@ -44,7 +44,7 @@ def lived(episodes: int) -> Agent:
     "board_id",
     [
         "desktop",
-        *(pytest.param(board, marks=pytest.mark.slow) for board in ("microbit", "uno", "mega2560")),
+        *(pytest.param(board, marks=pytest.mark.slow) for board in ("microbit", "uno", "mega2560", "pico")),
     ],
 )
 def test_a_device_goes_on_from_its_last_save(board_id: str) -> None:

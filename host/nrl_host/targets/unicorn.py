@@ -1,0 +1,75 @@
+"""The firmware of a Raspberry Pi Pico on an emulated RP2040: the image that the board would be flashed with."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from nrl_edge.agent import EntropyMode
+from nrl_edge.boards import Board
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions
+from nrl_edge.errors import ConfigurationError, MissingToolError
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.targets.emulated import EmulatedTarget
+
+_MACHINES = {"rp2040": "nrl_host.targets.rp2040_machine"}
+
+
+class UnicornTarget(EmulatedTarget):
+    """The firmware of one agent on a chip whose core is unicorn's, behind TCP on 127.0.0.1; see EmulatedTarget.
+
+    The chip keeps its flash over a restart, and forgets it when it is stopped. `oscillator` is how its generator is:
+    see `rp2040_machine`.
+    """
+
+    def __init__(
+        self,
+        configuration: AgentConfiguration,
+        board: Board | str,
+        entropy_mode: EntropyMode = "seeded",
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        program: Path | None = None,
+        options: FirmwareOptions = PLAIN,
+        oscillator: str = "healthy",
+    ) -> None:
+        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
+        words = shlex.split(self.board.emulator or "")
+        if len(words) != 3 or words[:2] != ["unicorn", "-M"] or words[2] not in _MACHINES:
+            raise ConfigurationError(f"board {self.board.id!r} is not emulated by unicorn; see `nrl-edge boards`")
+        self._machine = _MACHINES[words[2]]
+        self._oscillator = oscillator
+        self._memory: tempfile.TemporaryDirectory[str] | None = None
+
+    def start(self) -> None:
+        """As every target; raises MissingToolError, before anything is built, where unicorn is not installed."""
+        if importlib.util.find_spec("unicorn") is None:
+            raise MissingToolError(
+                f"the Python package unicorn, which emulates board {self.board.id!r}, is not installed; install it "
+                "with: pip install 'nrl-edge[unicorn]'"
+            )
+        super().start()
+
+    def stop(self) -> None:
+        """End the emulator and forget the chip's flash. Stopping twice is fine."""
+        super().stop()
+        if self._memory is not None:
+            self._memory.cleanup()
+            self._memory = None
+
+    def _launch(self, program: Path) -> str:
+        if self._memory is None:
+            self._memory = tempfile.TemporaryDirectory(prefix="nrl-edge-")
+        flash = Path(self._memory.name, "flash.bin")
+        self._spawn(
+            [
+                *(sys.executable, "-m", self._machine, str(program), "--flash", str(flash)),
+                *("--seed", str(self._seed), "--rosc", self._oscillator),
+            ],
+            dies_with_us=True,
+        )
+        return f"socket://{self._announced_place()}"
