@@ -142,7 +142,7 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.agent_state = nrl_link_agent_state(link);
     reply.entropy_mode = (uint8_t)link->entropy->mode;
     reply.entropy_health = nrl_link_entropy_health(link);
-    reply.protected = NRL_LINK_PROTECTED;
+    reply.asks_for_key = NRL_LINK_PROTECTED;
     reply.largest_frame = (uint16_t)NRL_LARGEST_FRAME;
     reply.episodes = link->agent->episodes;
     reply.steps = link->agent->steps;

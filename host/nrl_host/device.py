@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.agent import ENTROPY_MODES, EPISODE_ENDED, Counters, EntropySettings
-from nrl_edge.codegen.core import preset_code, seed_state
+from nrl_edge.codegen.core import initial_draw_bytes, preset_code, seed_state, step_draw_bytes, update_draw_bytes
 from nrl_edge.errors import ConfigurationError, DeviceError, RunError
 from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES, NOISE_DRAWS, AgentConfiguration, Formats
 from nrl_host.link import Link, RequestRefusedError
@@ -70,8 +70,10 @@ class LinkAgent:
         self._action_codec = link.codec_of("ACTION")
         self._request_flat = link.request_flat
         self._shape = (configuration.inputs,)
+        self._actions = configuration.actions
         self.on_warning: Callable[[str], None] = lambda sentence: None
         """Is called with a sentence, once each: when the noise fails or is lost to us, and when a save fails."""
+
         self.entropy_failures = 0
         """Calls of `step` in which the device had no random bytes to draw."""
         self.store_failures = 0
@@ -79,6 +81,9 @@ class LinkAgent:
         self._entropy = entropy
         self._noise = bytearray()
         self._noise_position = 0
+        call = step_draw_bytes(configuration) + update_draw_bytes(configuration)
+        # The size of a device's log is the next power of two of what is drawn at once (nrl_edge.codegen.noise).
+        self._largest_log = 2 * max(initial_draw_bytes(configuration), 2 * call)
         self.noise_is_complete = True
         """False once noise of the device could not be read before it was overwritten."""
         if begin:
@@ -106,6 +111,7 @@ class LinkAgent:
     def _fetch_noise(self) -> None:
         if self._entropy.mode == "seeded" or not self.noise_is_complete:
             return
+        before = len(self._noise)
         while True:
             try:
                 reply = self.link.request(MESSAGES["NOISE_READ"](self._noise_position))
@@ -122,6 +128,12 @@ class LinkAgent:
             if not reply.data:
                 return
             self._noise += reply.data
+            if reply.position != self._noise_position or len(self._noise) - before > self._largest_log:
+                raise DeviceError(
+                    f"{self.link.url}: asked for the noise from byte {self._noise_position}, got "
+                    f"{len(reply.data)} bytes at {reply.position}, {len(self._noise) - before} in all: no agent of "
+                    "this experiment draws so many. Whatever is there does not run its firmware"
+                )
             self._noise_position = (self._noise_position + len(reply.data)) & 0xFFFFFFFF
 
     @property
@@ -162,7 +174,14 @@ class LinkAgent:
         if reply[4]:
             self._note_status(reply[4])
         action: int = reply[3]
-        return EPISODE_ENDED if action == ACTION_EPISODE_ENDED else action
+        if action < self._actions:
+            return action
+        if action != ACTION_EPISODE_ENDED:
+            raise DeviceError(
+                f"{self.link.url}: the device chose action {action}, and its agent has {self._actions}; "
+                "whatever is there does not run the firmware of this experiment"
+            )
+        return EPISODE_ENDED
 
     def _note_status(self, status: int) -> None:
         if status & ACTION_NOISE_WAITS:
@@ -264,7 +283,13 @@ class LinkAgent:
         codec = self.link.codec_of(name)
         largest_content = self.hello.largest_frame + 2 - codec.coded_bytes
         trailing = codec.message.trailing
-        return int(min(largest_content, trailing.maximum if trailing else 0))
+        largest = int(min(largest_content, trailing.maximum if trailing else 0))
+        if largest <= 0:
+            raise DeviceError(
+                f"{self.link.url}: the device says that its largest frame has {self.hello.largest_frame} bytes, which "
+                f"is less than a {name} needs; whatever is there does not run nrl_edge firmware"
+            )
+        return largest
 
 
 def _preset_name(code: int) -> str:

@@ -200,14 +200,14 @@ class Link:
         """
         codec = self._codec.of(message)
         reply_codec = self._codec.by_name[codec.message.reply]
-        if codec.message.protected and self.hello.protected:
+        if codec.message.protected and self.hello.asks_for_key:
             self._authorize(codec.pack(0, 0, message))
         content = codec.pack(self._next_sequence(), self.session, message)
         reply = self._exchange(content, reply_codec.id, reply_codec.coded_bytes + data_bytes)
         try:
             return reply_codec.unpack(reply)
         except ValueError as error:
-            raise DeviceError(f"{self.url}: the device's {reply_codec.name} cannot be read: {error}") from None
+            raise self._unreadable(reply_codec, error) from None
 
     def _authorize(self, content: bytes) -> None:
         """Show the device that the request with this content, to be sent next, comes from a host that has its key."""
@@ -236,10 +236,21 @@ class Link:
     def request_flat(self, codec: MessageCodec, reply_codec: MessageCodec, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """As `request`, for messages without byte fields, as plain values: the fast path of a step.
 
-        Returns header and payload values of the reply.
+        Returns header and payload values of the reply. Raises what `request` raises, and struct.error for a value that
+        does not fit.
         """
         content = codec.pack_flat(codec.id, self._next_sequence(), self.session, *values)
-        return reply_codec.unpack_flat(self._exchange(content, reply_codec.id, reply_codec.coded_bytes))
+        reply = self._exchange(content, reply_codec.id, reply_codec.coded_bytes)
+        try:
+            return reply_codec.unpack_flat(reply)
+        except ValueError as error:
+            raise self._unreadable(reply_codec, error) from None
+
+    def _unreadable(self, codec: MessageCodec, error: ValueError) -> DeviceError:
+        return DeviceError(
+            f"{self.url}: the device's {codec.name} cannot be read: {error}. Whatever is there does not run the "
+            "firmware that it says; generate, build and flash it again"
+        )
 
     def _exchange(self, content: bytes, reply_id: int, reply_coded_bytes: int) -> bytes:
         """Send header and payload until the reply comes; returns the reply's header and payload.
@@ -353,10 +364,11 @@ class Link:
             self.on_telemetry(message)
 
     def _raise_refusal(self, content: bytes) -> None:
+        codec = self._codec.by_name["ERROR"]
         try:
-            error = self._codec.by_name["ERROR"].unpack(content)
+            error = codec.unpack(content)
         except ValueError as reason:
-            raise DeviceError(f"{self.url}: the device's ERROR cannot be read: {reason}") from None
+            raise self._unreadable(codec, reason) from None
         request = MESSAGE_NAMES.get(error.request, f"{error.request:#04x}")
         text = ERROR_TEXTS.get(error.code, "unknown error code {code}, detail {detail}").format(
             request=request, detail=error.detail, code=error.code
@@ -440,6 +452,6 @@ class Link:
         try:
             hello = codec.unpack(reply)
         except ValueError as error:
-            raise DeviceError(f"{self.url}: the device's HELLO_REPLY cannot be read: {error}") from None
+            raise self._unreadable(codec, error) from None
         self.session = int.from_bytes(reply[2:4], "little")
         return hello

@@ -129,6 +129,12 @@ class MessageCodec:
             raise ValueError(f"{self.name}.{item.name} is longer than {item.count} characters")
         return text
 
+    def _text(self, item: Field, padded: bytes) -> str:
+        text = padded.rstrip(b"\0").decode("latin-1")
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError(f"{self.name}.{item.name} = {text!r} is not printable ASCII")
+        return text
+
     def unpack_flat(self, content: bytes) -> tuple[Any, ...]:
         """Header and payload values, arrays of integers spread out. Raises ValueError for a wrong length."""
         if len(content) != self._struct.size:
@@ -136,7 +142,10 @@ class MessageCodec:
         return self._struct.unpack(content)
 
     def unpack(self, content: bytes) -> Any:
-        """The message in `content` (header and payload). Raises ValueError for a wrong length."""
+        """The message in `content` (header and payload).
+
+        Raises ValueError for a wrong length, and for text that is not printable ASCII: it is shown on terminals.
+        """
         size = self._struct.size
         if self._trailing is None:
             flat = self.unpack_flat(content)
@@ -153,7 +162,7 @@ class MessageCodec:
                 continue
             value = flat[at]
             at += 1
-            values.append(value.rstrip(b"\0").decode("ascii", "replace") if item.element == "char" else value)
+            values.append(self._text(item, value) if item.element == "char" else value)
         if self._trailing is not None:
             values.append(content[size:])
         return self._type(*values)

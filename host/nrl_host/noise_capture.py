@@ -20,10 +20,11 @@ def capture_noise(link: Link, length: int, progress: Callable[[int], None] = lam
     codec = link.codec_of("RAW_DATA")
     trailing = codec.message.trailing
     assert trailing is not None
-    largest = min(link.hello.largest_frame + 2 - codec.coded_bytes, trailing.maximum)
+    largest = max(1, min(link.hello.largest_frame + 2 - codec.coded_bytes, trailing.maximum))
     while len(captured) < length:
+        wanted = min(largest, length - len(captured))
         try:
-            reply = link.request(MESSAGES["RAW_READ"](min(largest, length - len(captured))))
+            reply = link.request(MESSAGES["RAW_READ"](wanted), wanted)
         except RequestRefusedError as error:
             if error.code_name == "ENTROPY":
                 raise DeviceError(
@@ -31,6 +32,12 @@ def capture_noise(link: Link, length: int, progress: Callable[[int], None] = lam
                     f"{len(captured)} bytes had come. `nrl-edge boards {link.hello.board}` tells what it has"
                 ) from error
             raise
+        if len(reply.data) != wanted:
+            # One that gives none would be asked for ever.
+            raise DeviceError(
+                f"{link.url}: asked for {wanted} raw bytes, got {len(reply.data)}: whatever is there does not run "
+                "nrl_edge firmware"
+            )
         captured += reply.data
         progress(len(captured))
     return bytes(captured)

@@ -81,7 +81,7 @@ def test_with_the_key_everything_works_and_without_it_only_steps_do(board: str) 
             assert agent.snapshot() == snapshot
             agent.store_save()
         with Link(target.url) as link:
-            assert link.hello.protected == 1
+            assert link.hello.asks_for_key == 1
             agent = LinkAgent(link, CONFIGURATION, SEEDED, begin=False)
             for change in (agent.begin, agent.store_clear, lambda: agent.restore(snapshot)):
                 with pytest.raises(DeviceError, match="only from a host that has its key"):
@@ -164,7 +164,7 @@ def test_a_key_changes_nothing_that_is_learned_over_a_bad_line() -> None:
 def test_a_device_without_a_key_asks_for_none() -> None:
     with DesktopTarget(CONFIGURATION) as target, Link(target.url, key=KEY) as link:
         LinkAgent(link, CONFIGURATION, SEEDED)
-        assert link.hello.protected == 0
+        assert link.hello.asks_for_key == 0
         with pytest.raises(RequestRefusedError, match="has no key"):
             link.request(MESSAGES["CHALLENGE"]())
     assert "include/nrl_key.h" not in render_firmware(CONFIGURATION, seed=1, entropy_mode="seeded")
