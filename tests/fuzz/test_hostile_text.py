@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.envs.registration import EnvSpec, registry
 from tools import require_board
 
 from nrl_edge.codegen.options import write_link_key
@@ -24,13 +26,21 @@ HOSTILE = [
 ]
 
 
+def anything(**arguments: object) -> CartPoleEnv:
+    """An environment that takes whatever a file says."""
+    return CartPoleEnv()
+
+
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_of_an_experiment_reaches_the_generated_c(tmp_path: Path, text: str) -> None:
+def test_no_text_of_an_experiment_reaches_the_generated_c(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry, "Anything-v0", EnvSpec("Anything-v0", entry_point=anything, max_episode_steps=20))
     folder = tmp_path / "HOSTILE folder"
     folder.mkdir()
     write_link_key(folder / "HOSTILE.key")
     experiment = parse_experiment(
-        '[task]\nid = "CartPole-v1"\n[store]\nsave_every = 5\n[link]\nkey_file = "HOSTILE.key"\n', text, folder
+        '[task]\nid = "Anything-v0"\n[store]\nsave_every = 5\n[link]\nkey_file = "HOSTILE.key"\n', text, folder
     )
     experiment = replace(experiment, task=replace(experiment.task, kwargs={"gravity": text, "HOSTILE": [text]}))
     files = render_project(experiment, CONFIGURATION)
