@@ -39,6 +39,7 @@ def run_hil(
     on_warning: Callable[[str], None] = lambda sentence: None,
     line_faults: LineFaults | None = None,
     locate: Callable[[], str] | None = None,
+    reconnect_seconds: float = RECONNECT_SECONDS,
 ) -> RunSummary:
     """Run an experiment with the device at `port`, anything that pyserial opens; see `run_agent` for the run itself.
 
@@ -49,7 +50,8 @@ def run_hil(
 
     A device that restarts in the middle, and a port that vanishes for a while, do not change what is learned either:
     seeded calls since the last snapshot are done over, a run on raw noise goes back to its last checkpoint and says so.
-    `locate` gives the url of a port that vanished; without it an adapter is found by its USB serial number.
+    A port that vanished is waited for for `reconnect_seconds`, at the url that `locate` gives; without that an adapter
+    is found by its USB serial number.
     """
     configuration = configuration or resolve_agent(experiment)
     with Link(
@@ -57,7 +59,7 @@ def run_hil(
         baud=baud,
         reset_on_open=reset_on_open,
         faults=line_faults,
-        reconnect_timeout=RECONNECT_SECONDS,
+        reconnect_timeout=reconnect_seconds,
         locate=locate or usb_locator(port),
         key=firmware_options(experiment).link_key,
     ) as link:
@@ -181,6 +183,8 @@ def simulate_firmware(
             on_warning=on_warning,
             line_faults=line_faults,
             locate=lambda: target.url,
+            # Nobody starts it again: a program that has ended is not waited for.
+            reconnect_seconds=0.0,
         )
 
 

@@ -94,3 +94,21 @@ def test_a_slow_adapter_is_told_how_to_be_quick(tmp_path: Path, monkeypatch: pyt
     assert hint is not None and "up to 16 ms" in hint and str(timer) in hint
     timer.write_text("1\n")
     assert ports.latency_hint("/dev/ttyUSB0") is None
+
+
+def test_an_adapter_is_found_again_under_another_name(machine: list[Any]) -> None:
+    locate = ports.usb_locator("/dev/ttyACM1")
+    assert locate is not None and locate() == "/dev/ttyACM1"
+    gone = machine.pop(1)
+    with pytest.raises(DeviceError, match="serial number B"):
+        locate()
+    # Another board of the same kind is there; it is not taken for it.
+    machine.append(port("/dev/ttyACM7", MICROBIT, "B"))
+    assert locate() == "/dev/ttyACM7"
+    assert gone.device != "/dev/ttyACM7"
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("device", ["/dev/ttyS0", "/dev/ttyUSB9", "socket://127.0.0.1:4000"])
+def test_what_is_no_usb_adapter_keeps_its_name(device: str) -> None:
+    assert ports.usb_locator(device) is None
