@@ -57,7 +57,9 @@ from nrl_edge.runs.snapshot import snapshot_info
 FORMAT_VERSION = 1
 PROGRESS_COLUMNS = ("episode", "steps", "return", "length", "mean_return_100", "elapsed_seconds")
 FLUSH_EPISODES = 10
-"""Episodes after which growing files are handed to the operating system."""
+"""Episodes after which growing files are handed to the operating system, ..."""
+FLUSH_SECONDS = 0.5
+"""... or after so many seconds, where episodes are long: somebody may be watching."""
 
 RunStatus = Literal["running", "stopped", "finished"]
 _CHECKPOINT_NAME = re.compile(r"episode_(\d{6,})\.nrls")
@@ -334,7 +336,7 @@ class RunFolder:
             self._last_returns.extend(progress.episode_return[-THRESHOLD_EPISODES:].tolist())
             self._elapsed_before = float(progress.elapsed_seconds[-1])
         self._first_new_episode = self.episodes + 1
-        self._clock_start = time.perf_counter()
+        self._clock_start = self._flushed = time.perf_counter()
         self._progress_file = (self.path / "progress.csv").open("a", encoding="utf-8", newline="")
         self._writable = True
 
@@ -343,6 +345,7 @@ class RunFolder:
         self._last_returns: deque[float] = deque(maxlen=THRESHOLD_EPISODES)
         self._elapsed_before = 0.0
         self._clock_start = 0.0
+        self._flushed = 0.0
         self._first_new_episode = 1
 
     # Writing
@@ -351,6 +354,10 @@ class RunFolder:
     def elapsed_seconds(self) -> float:
         """Wall-clock time of the run while it was being written, earlier sittings included."""
         return self._elapsed_before + time.perf_counter() - self._clock_start
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count so many seconds that have just passed as time of the run: it was held."""
+        self._clock_start += seconds
 
     @property
     def mean_return_100(self) -> float:
@@ -369,8 +376,12 @@ class RunFolder:
         row = (self.episodes, self._steps, float(episode_return), int(length), mean, round(float(elapsed), 3))
         try:
             self._progress_file.write(",".join(map(repr, row)) + "\n")
-            if self.episodes % FLUSH_EPISODES == 0:
+            now = time.perf_counter()
+            if self.episodes % FLUSH_EPISODES == 0 or now - self._flushed >= FLUSH_SECONDS:
+                self._flushed = now
                 self._progress_file.flush()
+                if self._telemetry_file is not None:
+                    self._telemetry_file.flush()
         except OSError as error:
             raise RunError(f"cannot write {self.path / 'progress.csv'}: {error}. The disk may be full") from error
         if self._tensorboard_wanted:
