@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ class LiveReport:
 
     process: int
     """Id of the process that runs the agent."""
+    host: str
+    """Name of the machine that it runs on."""
     updated: str
     """ISO 8601, UTC."""
     state: LiveState
@@ -144,6 +147,7 @@ class RunControl:
         self._next_report = self._clock() + LIVE_SECONDS
         report = LiveReport(
             process=os.getpid(),
+            host=platform.node(),
             updated=datetime.now(UTC).isoformat(timespec="seconds"),
             state=state,
             episodes=self._folder.episodes,

@@ -24,6 +24,7 @@ from nrl_host.cli import (
     generate,
     hil,
     key,
+    monitor,
     new,
     noise,
     ports,
@@ -79,6 +80,7 @@ for _verb in (
         boards,
         ports,
         doctor,
+        monitor,
         demo,
     ),
 ):
