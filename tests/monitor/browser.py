@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def chromium(profile: Path, *, dark: bool = False, size: tuple[int, int] = (1280
         yield driver
     finally:
         driver.quit()
+
+
+def kill_browser(profile: Path) -> None:
+    """End the Chromium that has this profile, all its processes at once, as a crash would."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            if f"--user-data-dir={profile}".encode() in command and b"chromedriver" not in command[0]:
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def console_errors(driver: Any) -> list[str]:
