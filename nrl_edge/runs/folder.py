@@ -53,6 +53,7 @@ from nrl_edge.record import RecordWriter, bytes_of_episodes
 from nrl_edge.runs.files import sync_folder, write_atomically, write_with_atomically
 from nrl_edge.runs.noise import NoiseFile, cut_noise, noise_holds, read_noise
 from nrl_edge.runs.snapshot import snapshot_info
+from nrl_edge.runs.tensorboard import EventLog
 
 FORMAT_VERSION = 1
 PROGRESS_COLUMNS = ("episode", "steps", "return", "length", "mean_return_100", "elapsed_seconds")
@@ -131,7 +132,7 @@ class RunFolder:
         self._progress_file: IO[str] | None = None
         self._telemetry_file: IO[str] | None = None
         self._telemetry_columns: tuple[str, ...] | None = None
-        self._tensorboard: Any = None
+        self._tensorboard: EventLog | None = None
         self._record: RecordWriter | None = None
         self._noise: NoiseFile | None = None
         self._forget_progress()
@@ -386,13 +387,9 @@ class RunFolder:
             raise RunError(f"cannot write {self.path / 'progress.csv'}: {error}. The disk may be full") from error
         if self._tensorboard_wanted:
             if self._tensorboard is None:
-                # Imported here, as it takes a quarter of a second that readers of runs should not pay.
-                from tensorboardX import SummaryWriter
-
-                # What an earlier sitting logged beyond its last checkpoint is hidden by purge_step.
-                self._tensorboard = SummaryWriter(str(self.path / "tensorboard"), purge_step=self._first_new_episode)
-            for tag, value in (("return", episode_return), ("mean_return_100", mean), ("length", length)):
-                self._tensorboard.add_scalar(f"episode/{tag}", float(value), self.episodes)
+                self._tensorboard = EventLog(self.path / "tensorboard", self._first_new_episode)
+            scalars = {"return": float(episode_return), "mean_return_100": mean, "length": float(length)}
+            self._tensorboard.add(self.episodes, {f"episode/{tag}": value for tag, value in scalars.items()})
         return mean
 
     def log_telemetry(self, episode: int, values: Mapping[str, float | int | str]) -> None:
@@ -519,13 +516,22 @@ class RunFolder:
 
     def _close(self, status: RunStatus) -> None:
         self._writable = False
+        failure: RunError | None = None
         try:
             self.flush()
-        finally:
-            for file in (self._progress_file, self._telemetry_file, self._record, self._noise, self._tensorboard):
-                if file is not None:
-                    file.close()
-            self._progress_file = self._telemetry_file = self._record = self._noise = self._tensorboard = None
+        except RunError as error:
+            failure = error
+        for file in (self._progress_file, self._telemetry_file, self._record, self._noise, self._tensorboard):
+            if file is None:
+                continue
+            try:
+                file.close()
+            except (OSError, RunError) as error:
+                # Each file is closed whatever became of the others; the first error says it all.
+                failure = failure or RunError(f"cannot write the run {self.path}: {error}. The disk may be full")
+        self._progress_file = self._telemetry_file = self._record = self._noise = self._tensorboard = None
+        if failure is not None:
+            raise failure
         self.info = replace(self.info, status=status, finished=_now())
         self._write_info()
 
