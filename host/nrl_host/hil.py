@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nrl_edge.codegen.options import firmware_options
+from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
 from nrl_host.device import noise_health_text
-from nrl_host.faults import LineFaults
+from nrl_host.faults import SCHEME, LineFaults, faulty_url, split_faulty_url
 from nrl_host.link import DEFAULT_BAUD, Link, SessionLostError
 from nrl_host.ports import usb_locator
 from nrl_host.recovery import MAX_RESTARTS, RecoveringAgent
@@ -54,13 +55,21 @@ def run_hil(
     is found by its USB serial number.
     """
     configuration = configuration or resolve_agent(experiment)
+    if port.startswith(SCHEME):
+        if line_faults is not None:
+            raise ConfigurationError(f"{port} names faults of the line, and so does --line-faults: name them once")
+        line_faults, port = split_faulty_url(port)
+    where = locate or usb_locator(port) or (lambda: port)
+
+    def url(behind: str) -> str:
+        return behind if line_faults is None else faulty_url(behind, line_faults)
+
     with Link(
-        port,
+        url(port),
         baud=baud,
         reset_on_open=reset_on_open,
-        faults=line_faults,
         reconnect_timeout=reconnect_seconds,
-        locate=locate or usb_locator(port),
+        locate=lambda: url(where()),
         key=firmware_options(experiment).link_key,
     ) as link:
         agent = RecoveringAgent(link, configuration, entropy_settings(experiment), begin=False)
