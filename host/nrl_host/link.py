@@ -48,6 +48,10 @@ class RequestRefusedError(DeviceError):
         self.detail = detail
 
 
+class PortUnavailableError(DeviceError):
+    """A port cannot be opened: it is not there, belongs to somebody else, or another program has it open."""
+
+
 class SessionLostError(DeviceError):
     """The device restarted since the link was opened: what its agent had learned since the last snapshot is gone.
 
@@ -56,7 +60,7 @@ class SessionLostError(DeviceError):
 
 
 def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset_on_open: bool = True) -> Any:
-    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises DeviceError."""
+    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises PortUnavailableError."""
     try:
         port = serial.serial_for_url(
             url,
@@ -71,9 +75,9 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset
             port.rts = False
         port.open()
     except (serial.SerialException, OSError, ValueError) as error:
-        raise DeviceError(
+        raise PortUnavailableError(
             f"cannot open {url}: {error}. Is it plugged in, is the name right, and does no other program have it open? "
-            "`nrl-edge ports` lists the ports that are there"
+            "`nrl-edge ports` lists the ports that are there, `nrl-edge doctor` what keeps them from being opened"
         ) from None
     plain_socket = getattr(port, "_socket", None)
     if isinstance(plain_socket, socket.socket):
