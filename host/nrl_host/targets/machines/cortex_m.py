@@ -101,14 +101,14 @@ class CortexM(ABC):
     def core_hz(self) -> float:
         """The core's clock as the registers have it."""
 
-    def slept(self, seconds: float, *, received: bool) -> None:  # noqa: B027: most chips need none
+    def slept(self, seconds: float, *, received: bool) -> None:  # noqa: B027
         """The core has slept so long, and has received something or not."""
 
     def seconds_to_alarm(self) -> float:
         """For how long it may sleep before a timer of the chip wakes it."""
         return _SLEEP_SECONDS
 
-    def add_hooks(self, core: Any) -> None:  # noqa: B027: most chips need none
+    def add_hooks(self, core: Any) -> None:  # noqa: B027
         """Add a ROM and the like to the core."""
 
     # What chips use
