@@ -7,7 +7,8 @@ ELF file. Start-up is the chip's: the second stage is checked and run as the boo
 FILE is the flash chip: what is written is kept there.
 
 Interrupts are taken where the core sleeps and where it unmasks them, and nowhere else: this program never waits for one
-in a loop. Time is that of this computer while the core sleeps, and a microsecond for every look at the timer.
+in a loop. Time is that of this computer while the core sleeps, and a microsecond for every look at the timer. The line
+is served while the core sleeps, and now and then when it looks at the timer: a program at work does so.
 
 KIND is how the ring oscillator's random bit is: `healthy` (biased and correlated as the real one), `zero`, `one`,
 `period2`, `bias60`, `dead` (the oscillator never runs), or `late:N` (healthy for N bits, then stuck at one).
@@ -46,6 +47,8 @@ _EXCEPTION_RETURN = 0xFFFFFFF8
 _UNMASK_INTERRUPTS = b"\x62\xb6"
 """The instruction `cpsie i`."""
 _SLEEP_SECONDS = 0.02
+_LOOK_SECONDS = 0.005
+"""The line is looked at no more often while the core is at work."""
 _STABLE = 1 << 31
 _UART_INTERRUPT, _TIMER_INTERRUPT = 20, 0
 
@@ -110,6 +113,8 @@ class Machine:
         self._enabled = 0
         self._timer_raised = False
         self._reset_wanted = False
+        self._is_over = False
+        self._next_look = 0.0
         self._operation: tuple[str, tuple[int, ...]] | None = None
         self._core = self._make_core()
 
@@ -200,6 +205,8 @@ class Machine:
                 print(f"the firmware crashed at {core.reg_read(arm.UC_ARM_REG_PC):#010x}: {error}", file=sys.stderr)
                 return
             self._place = core.reg_read(arm.UC_ARM_REG_PC)
+            if self._is_over:
+                return
             if self._reset_wanted:
                 self._boot()
                 continue
@@ -214,11 +221,28 @@ class Machine:
         if self._is_pending:
             core.emu_stop()
 
-    def _sleep(self) -> bool:
-        """The core waits for an interrupt; False: it is over."""
+    def _flush(self) -> None:
         if self._outgoing:
             self._send(bytes(self._outgoing))
             self._outgoing.clear()
+
+    def _look(self, core: Any) -> None:
+        """Serve the line while the core is at work."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        self._flush()
+        received = self._receive(0.0)
+        if received is None:
+            self._is_over = True
+            core.emu_stop()
+        else:
+            self._incoming += received
+
+    def _sleep(self) -> bool:
+        """The core waits for an interrupt; False: it is over."""
+        self._flush()
         alarm = self._registers.get(_TIMER + 0x10, 0)
         left = (alarm - self._microseconds) & 0xFFFFFFFF
         started = time.monotonic()
@@ -283,6 +307,7 @@ class Machine:
         address = _PERIPHERALS[0] + offset
         if address == _TIMER + 0x28:
             self._microseconds = (self._microseconds + 1) & 0xFFFFFFFF
+            self._look(core)
             return self._microseconds
         if address == _ROSC + 0x1C:
             return self._oscillator.bit()
