@@ -2,8 +2,8 @@
 
     python -m benchmarks.on_chip [--output DIR] [--episodes N] [BOARD ...]
 
-Every board learns with a seed of its own in its emulator, and its weights are compared with a run of the same seed on the
-desk. Writes curves.csv, summary.md and learning-curves.svg into docs/results/on_chip, or into DIR.
+Every board learns with a seed of its own in its emulator, and its weights are compared with a run of the same seed on
+the desk. Writes curves.csv, boards.md and learning-curves.svg into docs/results/on_chip, or into DIR.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import csv
 import tempfile
 from pathlib import Path
 
+import matplotlib
+from matplotlib.figure import Figure
+
 from nrl_edge.boards import find_board, load_boards
 from nrl_edge.experiment import load_experiment, new_experiment
-from nrl_edge.figures import figure_of, save_figure
+from nrl_edge.figures import COLOURS, STYLE, save_figure
 from nrl_edge.simulation import simulate
 from nrl_host.hil import simulate_firmware
 
@@ -52,20 +55,35 @@ def main() -> None:
     with (options.output / "curves.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["board", "episode", "steps"])
-        writer.writerows((board, k, steps) for board, all_steps in lengths.items() for k, steps in enumerate(all_steps, 1))
+        writer.writerows(
+            (board, k, steps) for board, all_steps in lengths.items() for k, steps in enumerate(all_steps, 1)
+        )
     head = (
         "| board | core | seed | steps | mean of the last 100 | episodes to a mean of 195 | weights CRC-32 | desk |",
         "|---|---|---|---|---|---|---|---|",
     )
-    (options.output / "summary.md").write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+    (options.output / "boards.md").write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
     draw(lengths, options.output / "learning-curves.svg")
 
 
 def draw(lengths: dict[str, list[int]], path: Path) -> None:
-    figure, axes = figure_of(1, 1)
-    for board, steps in lengths.items():
+    with matplotlib.rc_context(STYLE):
+        _draw(lengths, path)
+
+
+def _draw(lengths: dict[str, list[int]], path: Path) -> None:
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for number, (board, steps) in enumerate(lengths.items()):
         means = [sum(steps[max(0, k - WINDOW) : k]) / min(k, WINDOW) for k in range(1, len(steps) + 1)]
-        axes.plot(range(1, len(means) + 1), means, linewidth=1.3, label=board)
+        axes.plot(
+            range(1, len(means) + 1),
+            means,
+            linewidth=1.3,
+            label=board,
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=("-", "--")[number // len(COLOURS)],
+        )
     axes.axhline(195, color="0.5", linewidth=0.8, linestyle="--")
     axes.set_xlabel("episode")
     axes.set_ylabel(f"steps, mean of {WINDOW} episodes")

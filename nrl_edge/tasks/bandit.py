@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +42,8 @@ class Bandit(TrialEnvironment):
 
     def __init__(self, arms: int = 4, paying: int = 2, payoff_probability: float = 1.0) -> None:
         super().__init__(BanditRule(arms, paying, payoff_probability))
+        # A space of one value is none.
+        self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
 
 
 class BanditBatch(TrialBatch):

@@ -209,3 +209,10 @@ def test_a_target_for_the_chip_has_its_environment() -> None:
     experiment = parse_experiment('[task]\nid = "NRL/FixedCartPole-v0"\non_chip = true\n[network]\nhidden = [16]\n')
     target = make_target("desktop", resolve_agent(experiment), options=firmware_options(experiment))
     assert target._options.environment.scale_exponents == (0, 0, 3, 0)
+
+
+def test_the_page_shows_the_table_that_the_boards_gave() -> None:
+    docs = Path(__file__).resolve().parent.parent.parent / "docs"
+    table = (docs / "results" / "on_chip" / "boards.md").read_text(encoding="utf-8")
+    assert table in (docs / "on-chip.md").read_text(encoding="utf-8")
+    assert "NOT EQUAL" not in table and table.count("| equal |") == 11
