@@ -400,6 +400,18 @@ class Link:
             f"{self.url}: the device refused {request}: {text}", ERROR_NAMES.get(error.code, "UNKNOWN"), error.detail
         )
 
+    def listen(self, seconds: float) -> None:
+        """Take what comes without being asked for (TELEMETRY), waiting for it for so long at most."""
+        deadline = time.monotonic() + seconds
+        before = self.counters.telemetry
+        try:
+            while self.counters.telemetry == before and time.monotonic() < deadline:
+                wanted = self._bytes_to_come(_TELEMETRY_ID, self._coded_bytes[_TELEMETRY_ID])
+                for content in self._decoder.feed(self._port.read(wanted)):
+                    self._take_unrequested(content)
+        except (serial.SerialException, OSError) as error:
+            raise DeviceError(f"{self.url}: the port failed: {error}. Was the device unplugged?") from None
+
     def poll(self) -> None:
         """Take what has come without being asked for (TELEMETRY), without waiting."""
         try:
