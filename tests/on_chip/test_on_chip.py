@@ -220,12 +220,11 @@ def test_the_page_shows_the_table_that_the_boards_gave() -> None:
 
 
 def test_what_a_board_told_before_it_began_anew_is_not_taken_for_news(short) -> None:
-    """It learns from its start, whoever listens: when BEGIN comes its line may be full of an earlier life's episodes."""
+    """It learns from its start, whoever listens: when BEGIN comes, its line may hold an earlier life's episodes."""
     experiment, expected, returns = short
-    configuration = resolve_agent(experiment)
-    options = firmware_options(experiment)
+    heard: list[float] = []
     with (
-        DesktopTarget(configuration, seed=experiment.entropy.seed, options=options) as target,
+        DesktopTarget(resolve_agent(experiment), seed=6, options=firmware_options(experiment)) as target,
         Link(target.url) as link,
     ):
         # All that is read comes late, as on a computer that is busy elsewhere: ten episodes wait when BEGIN is sent.
@@ -245,5 +244,13 @@ def test_what_a_board_told_before_it_began_anew_is_not_taken_for_news(short) -> 
                 return taken
 
         link._port = Late()
-        summary = listen_on_chip(experiment, link, configuration, begin=True, on_warning=no_warning)
+        summary = listen_on_chip(
+            experiment,
+            link,
+            resolve_agent(experiment),
+            begin=True,
+            on_episode=lambda outcome, statistics: heard.append(outcome.episode_return),
+            on_warning=no_warning,
+        )
+    assert heard == returns
     assert (summary.weights_crc32, summary.episodes) == (expected.weights_crc32, len(returns))
