@@ -9,7 +9,8 @@ PYTEST_FLAGS ?= -n auto
 # Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for the report.
 TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium \
     gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc \
-    gcc-avr avr-libc libsimavr-dev libelf-dev avrdude arduino-core-avr
+    gcc-avr avr-libc libsimavr-dev libelf-dev \
+    avrdude arduino-core-avr openocd dfu-util
 
 .PHONY: help demo test check fast-test bench soak clean
 .DEFAULT_GOAL := help

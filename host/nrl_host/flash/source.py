@@ -18,8 +18,8 @@ from nrl_host.board_build import write_flash_files
 from nrl_host.build import BuildToolchain, build_experiment
 from nrl_host.platformio import build_project
 
-BUILD_ID_SYMBOL = "nrl_link_build_id"
-"""The variable of the firmware (nrl_link.c) that holds what HELLO tells."""
+BUILD_ID_SYMBOL = "nrl_build_id"
+"""The variable of the firmware (nrl_build.c) that holds what HELLO tells."""
 _BUILD_ID_BYTES = 8
 
 
