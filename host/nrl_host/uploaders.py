@@ -17,9 +17,9 @@ _SECONDS = 300.0
 """A megabyte over 115200 baud takes less."""
 
 PORT_GROUP_ADVICE = (
-    "your account may not use it: `sudo usermod -aG dialout $USER`, then log out and in again (docs/flash.md)"
+    "your account may not use it: `sudo usermod -aG dialout $USER`, then log out and in again (`nrl-edge doctor` looks)"
 )
-_UDEV_ADVICE = "your account may not use the USB device: it needs a udev rule (docs/flash.md)"
+_UDEV_ADVICE = "your account may not use the USB device: it needs a udev rule (`nrl-edge doctor` tells how)"
 _BUSY_ADVICE = "another program has it open: close serial monitors and debuggers"
 
 
@@ -77,7 +77,7 @@ PROGRAMS: dict[UploadTool, Program] = {
             (
                 r"unable to find a matching CMSIS-DAP|No J-Link device found|[Oo]pen failed|no device found",
                 "no debug probe was found: plug it in with a cable that carries data; one that is there but not "
-                "allowed looks the same, then it needs a udev rule (docs/flash.md)",
+                "allowed looks the same, then it needs a udev rule (`nrl-edge doctor` tells how)",
             ),
             (r"\*\* Verify Failed|contents differ|checksum mismatch", "what was read back is not what was written"),
             (

@@ -32,11 +32,25 @@ def optiboot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_optiboot(tmp_path_factory.mktemp("optiboot"))
 
 
-@pytest.fixture(params=["terminal", "tcp"])
-def uno(request: pytest.FixtureRequest, optiboot: Path) -> Iterator[SimavrTarget]:
-    experiment = cartpole(hidden=32)
-    terminal = request.param == "terminal"
-    with SimavrTarget(resolve_agent(experiment), "uno", boot_loader=optiboot, terminal=terminal) as target:
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy computer an emulated second takes many."""
+    monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "_VERIFY_SECONDS", 120.0)
+
+
+@pytest.fixture
+def patient_asking(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """For a board that is known to answer; one that has nothing but its boot loader never does."""
+    return lambda: monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "_ASK_SECONDS", 120.0)
+
+
+def fresh_uno(optiboot: Path, *, terminal: bool) -> SimavrTarget:
+    return SimavrTarget(resolve_agent(cartpole()), "uno", boot_loader=optiboot, terminal=terminal)
+
+
+@pytest.fixture
+def uno(optiboot: Path) -> Iterator[SimavrTarget]:
+    with fresh_uno(optiboot, terminal=True) as target:
         yield target
 
 
@@ -55,13 +69,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def learns(experiment: Experiment, url: str) -> RunSummary:
-    with Link(url) as link:
+    with Link(url, open_timeout=120.0) as link:
         agent = LinkAgent(link, resolve_agent(experiment), entropy_settings(experiment))
         return run_agent(agent, experiment, link.hello.board)
 
 
 def test_a_flashed_board_learns_and_is_left_alone_until_something_changes(
-    uno: SimavrTarget, run: Run, tmp_path: Path
+    uno: SimavrTarget, run: Run, tmp_path: Path, patient_asking: Callable[[], None]
 ) -> None:
     experiment = cartpole(episodes=3, hidden=32)
     path = tmp_path / "experiment.toml"
@@ -76,13 +90,13 @@ def test_a_flashed_board_learns_and_is_left_alone_until_something_changes(
     assert on_board.target == "uno"
     assert (on_board.weights_crc32, on_board.counters) == (reference.weights_crc32, reference.counters)
 
+    patient_asking()
     assert run(*arguments)["outcome"] == "unchanged"
-    assert run(*arguments, "--force")["outcome"] == "flashed"
 
     changed = experiment.with_overrides(seed=9)
     path.write_text(changed.to_toml(), encoding="utf-8")
     assert run(*arguments, "--dry-run")["outcome"] == "dry run"
-    with Link(uno.url) as link:
+    with Link(uno.url, open_timeout=120.0) as link:
         assert link.hello.build_id.hex() == first["build_id"], "a dry run touches no board"
     second = run(*arguments)
     assert (second["outcome"], second["verified"]) == ("flashed", True)
@@ -90,10 +104,21 @@ def test_a_flashed_board_learns_and_is_left_alone_until_something_changes(
     assert learns(changed, uno.url).weights_crc32 == simulate(changed, "reference").weights_crc32
 
 
-def test_an_image_is_flashed_as_it_stands(uno: SimavrTarget, run: Run, tmp_path: Path) -> None:
+def test_an_image_is_flashed_over_tcp_and_what_does_not_run_it_is_found_out(
+    optiboot: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patient_asking: Callable[[], None]
+) -> None:
+    """The second, as with two boards on the desk: one is flashed, and the other asked."""
     built = build_experiment(cartpole(hidden=8), "uno", folder=tmp_path / "firmware", toolchain="direct")
-    result = run(built.image, "--board", "uno", "--port", uno.url)
-    assert (result["outcome"], result["build_id"], result["verified"]) == ("flashed", built.build_id, True)
+    other = build_experiment(cartpole(hidden=4), "uno", folder=tmp_path / "other", toolchain="direct")
+    with fresh_uno(optiboot, terminal=False) as uno:
+        result = run(built.image, "--board", "uno", "--port", uno.url)
+        assert (result["outcome"], result["build_id"], result["verified"]) == ("flashed", built.build_id, True)
+        patient_asking()
+        monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "run_upload", lambda *arguments: None)
+        result = run(other.image, "--board", "uno", "--port", uno.url)
+    assert result["code"] == 3
+    assert f"runs build {built.build_id}" in str(result["error"])
+    assert "another board is at that port, or the upload did not take" in str(result["error"])
 
 
 def test_platformio_s_own_upload_flashes_too(
@@ -104,25 +129,6 @@ def test_platformio_s_own_upload_flashes_too(
         monkeypatch.setenv(name, value)
     path = tmp_path / "experiment.toml"
     path.write_text(cartpole(hidden=8).to_toml(), encoding="utf-8")
-    # avrdude's name of a TCP port is the only one that it passes on.
-    if uno.url.startswith("socket://"):
-        pytest.skip("PlatformIO passes on what avrdude calls a port, and we call TCP otherwise")
     done = flash(path, "uno", port=uno.url, toolchain="platformio")
     assert (done.outcome, done.verified) == ("flashed", True)
     assert "--target upload --upload-port" in done.command
-
-
-def test_a_board_that_does_not_run_what_was_written_is_found_out(
-    optiboot: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As with two boards on the desk: one is flashed, and the other asked."""
-    experiment = cartpole(hidden=8)
-    path = tmp_path / "experiment.toml"
-    path.write_text(experiment.to_toml(), encoding="utf-8")
-    with SimavrTarget(resolve_agent(experiment), "uno", boot_loader=optiboot) as other:
-        flash(path, "uno", port=other.url)
-        monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "run_upload", lambda *arguments: None)
-        path.write_text(cartpole(hidden=4).to_toml(), encoding="utf-8")
-        result = run(path, "--board", "uno", "--port", other.url)
-    assert result["code"] == 3
-    assert "another board is at that port, or the upload did not take" in str(result["error"])

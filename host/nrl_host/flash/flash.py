@@ -22,8 +22,10 @@ from nrl_host.uploaders import all_symptoms, failure_text, program_of, run_uploa
 
 Outcome = Literal["flashed", "unchanged", "dry run"]
 
-_GREETING_SECONDS = 4.0
+_ASK_SECONDS = 4.0
 """A board that restarts when its port is opened, and stays in its boot loader for a second or two, answers by then."""
+_VERIFY_SECONDS = 10.0
+"""The same for one that has just been written: it should answer, so it gets time."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def flash(
     if port is not None and (verify or writes_over_port):
         check_port(port, baud)
         on_progress("asking the board what it runs")
-        if not force and running_build(port, baud, _GREETING_SECONDS) == (found.id, prepared.build_id):
+        if not force and running_build(port, baud, _ASK_SECONDS) == (found.id, prepared.build_id):
             return Flashed("unchanged", found.id, prepared.image, prepared.build_id, port, True, command)
 
     on_progress("flashing")
@@ -127,7 +129,7 @@ def _verify(prepared: Source, port: str | None, baud: int) -> None:
             f"Name it with --port (the line is {board.uart.description if board.uart else 'unknown'}), or do without "
             "with --no-verify"
         )
-    answer = running_build(port, baud, 2 * _GREETING_SECONDS)
+    answer = running_build(port, baud, _VERIFY_SECONDS)
     if answer is None:
         raise DeviceError(
             f"the image was written to {board.name}, but nothing answers at {port}: is that this board's port, and are "

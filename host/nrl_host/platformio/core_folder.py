@@ -100,17 +100,32 @@ def _contents() -> dict[str, str]:
     contents["packages/tool-scons/scons.py"] = _SCONS_ENTRY
     boards = [board for board in load_boards() if is_local(board)]
     for platform in sorted({NATIVE_PLATFORM, *(platform_and_board(board)[0] for board in boards)}):
-        folder = f"platforms/{platform}"
-        contents |= _package(folder, "platform", "platform.json", _PLATFORM_VERSION)
+        folder = f"platforms/{_folder_name(platform)}"
+        contents |= _package(folder, "platform", "platform.json", _PLATFORM_VERSION, platform)
         contents[f"{folder}/builder/main.py"] = builder
         contents |= _manifests(folder, [board for board in boards if platform_and_board(board)[0] == platform])
     return contents
 
 
-def _package(folder: str, kind: str, manifest: str, version: str) -> dict[str, str]:
-    """One PlatformIO package as its installer would leave it: manifest and install record."""
+def _folder_name(platform: str) -> str:
+    """Of a platform that a platformio.ini names by where it comes from, a name of its own."""
+    if "://" not in platform:
+        return platform
+    name = platform.rpartition("/")[2].removesuffix(".git")
+    return f"{name}-{hashlib.sha256(platform.encode()).hexdigest()[:12]}"
+
+
+def _package(folder: str, kind: str, manifest: str, version: str, source: str = "") -> dict[str, str]:
+    """One PlatformIO package as its installer would leave it: manifest and install record.
+
+    `source` is what a platformio.ini says, where that is not the package's name.
+    """
+    from platformio.package.meta import PackageSpec
+
     name = folder.rpartition("/")[2]
     spec = {"owner": "platformio", "id": None, "name": name, "requirements": None, "uri": None}
+    if "://" in source:
+        spec = PackageSpec(source).as_dict()
     description = "The system's own compilers, under the name that PlatformIO's registry gives them"
     return {
         f"{folder}/{manifest}": json.dumps(
