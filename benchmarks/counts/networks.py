@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ class Network:
     def name(self) -> str:
         """Such as 4-64-2."""
         return "-".join(map(str, self.layer_sizes))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(rows * columns for columns, rows in pairwise(self.layer_sizes))
 
 
 NETWORKS = (
