@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path, PurePosixPath
+
+import serial
 
 from nrl_edge.boards import find_board
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached, find_c_compiler
-from nrl_host.link import close_port, open_port
+from nrl_host.link import close_port
 from nrl_host.toolchain import find_cross_compiler
 
 
@@ -31,10 +34,13 @@ def build_echo(board_id: str, configuration: AgentConfiguration) -> Path:
 
 
 class Echo:
-    """An open port to running echo firmware."""
+    """An open port to running echo firmware: pyserial and nothing else, as anybody's first program is."""
 
     def __init__(self, url: str) -> None:
-        self._port = open_port(url)
+        self._port = serial.serial_for_url(url, timeout=0.5)
+        plain_socket = getattr(self._port, "_socket", None)
+        if isinstance(plain_socket, socket.socket):
+            plain_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def make_round_trips(self, frame: bytes, steps: int) -> None:
         """Send a frame and wait until it is back, `steps` times. Raises SystemExit where bytes are lost."""

@@ -1,8 +1,8 @@
 """`python -m benchmarks.link [--json] [--quick]`: round trips of an agent behind a link, beside a bare echo.
 
-Both sides go through pyserial and the same port in C, in the same run, in turns, with requests of the same length. The
-echo neither decodes nor checks nor learns. On a paced line the yardstick is the line itself. Rates are against processor
-time (processor.py).
+Both go through the same port in C, in the same run, in turns, with requests of the same length. The echo neither
+decodes nor checks nor learns, and its host is pyserial and nothing else. On a paced line the yardstick is the line
+itself. Rates are against processor time (processor.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A serial line of so many baud in front of a port that knows none: pseudo terminals and sockets are as fast as they can.
+"""A serial line of so many baud in front of a port that knows none, such as a pseudo terminal.
 
 The line's time is added up, not waited for. A request has arrived once its last bit is through, and so has a reply:
 request and reply never overlap.

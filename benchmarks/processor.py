@@ -1,7 +1,7 @@
 """Rates against processor time: what round trips cost, whatever else the machine is busy with.
 
-Host and device take turns, so the processor time of both is what a round trip takes on a machine that does nothing else,
-but for the time that the system needs to wake them.
+Host and device take turns, so the processor time of both is what a round trip takes on a machine that does nothing
+else, but for the time that the system needs to wake them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def processor_seconds(pid: int) -> float:
 
 
 def rate_of(work: Callable[[], None], count: int, pid: int) -> float:
-    """How often a second of processor time, ours and another process's, something was done that `work` does `count` times.
+    """How often something was done a second of processor time, where `work` does it `count` times.
 
-    Where the system does not tell, the time is the clock's.
+    The time is ours and that of process `pid`; where the system does not tell, it is the clock's.
     """
     if not Path(f"/proc/{pid}/schedstat").exists():
         start = time.perf_counter()

@@ -145,7 +145,8 @@ class _Prices:
         instructions, cycles, taken = prices[inverse].T
         following = np.append(addresses[1:], -1)
         costs = cycles + np.where(following == addresses + lengths, 0, taken)
-        return Run(blocks[:, 0], costs, instructions)
+        # A stream of a large network has tens of millions of blocks.
+        return Run(blocks[:, 0].copy(), costs.astype(np.uint16), instructions.astype(np.uint16))
 
     def _price(self, key: int) -> tuple[int, int, int]:
         if key not in self._known:
