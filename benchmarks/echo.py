@@ -12,7 +12,7 @@ from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached, find_c_compiler
-from nrl_host.link import close_port
+from nrl_host.link import close_port, open_port
 from nrl_host.toolchain import find_cross_compiler
 
 
@@ -34,9 +34,15 @@ def build_echo(board_id: str, configuration: AgentConfiguration) -> Path:
 
 
 class Echo:
-    """An open port to running echo firmware: pyserial and nothing else, as anybody's first program is."""
+    """An open port to running echo firmware: pyserial and nothing else, as anybody's first program is.
 
-    def __init__(self, url: str) -> None:
+    With `directly` it is read and written as the link's ports are.
+    """
+
+    def __init__(self, url: str, *, directly: bool = False) -> None:
+        if directly:
+            self._port = open_port(url)
+            return
         self._port = serial.serial_for_url(url, timeout=0.5)
         plain_socket = getattr(self._port, "_socket", None)
         if isinstance(plain_socket, socket.socket):

@@ -15,7 +15,7 @@ from benchmarks.counts.floor import FLOORS
 from benchmarks.counts.naive import NAIVE_STEPS
 from benchmarks.counts.networks import LONGEST_EPISODE, NETWORKS, SEED, Network, find_network
 from benchmarks.counts.peers import PEERS
-from benchmarks.counts.table import COUNTED, Row, Table
+from benchmarks.counts.table import COUNTED, SIZED, Row, Table
 from nrl_edge.figures import COLOURS, STYLE, save_figure
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -130,7 +130,7 @@ def _variants(table: Table) -> list[dict[str, str]]:
 def _sizes(table: Table) -> list[dict[str, str]]:
     lines = []
     for name, kind in COUNTED:
-        if name != "4-64-2":
+        if name != SIZED.name:
             continue
         for core in CORES:
             row = table.row(core.id, name, kind)

@@ -18,7 +18,7 @@ from benchmarks.counts.cores import CORES, Core, Unit
 from benchmarks.counts.measure import Count, count_agent, count_naive
 from benchmarks.counts.naive import NAIVE_KINDS
 from benchmarks.counts.networks import NETWORKS, STEPS, Network, configuration_of
-from benchmarks.counts.sizes import FIRMWARE_BOARDS, core_sizes, firmware_sizes
+from benchmarks.counts.sizes import FIRMWARE_BOARDS, core_sizes, firmware_sizes, parameter_bytes
 from nrl_edge.errors import ConfigurationError, RunError
 
 TABLE = Path(__file__).parent / "table.toml"
@@ -32,6 +32,8 @@ COUNTED: tuple[tuple[str, str], ...] = (
     ("4-64-2", "online-tiny"),
 )
 """Networks and kinds in the table, on every core."""
+SIZED = NETWORKS[0]
+"""The network whose code is measured: other sizes of the same shape hardly change it."""
 FIGURES = ("step", "update", "step_mean", "learning_text", "text", "agent")
 """Figures of an agent that must not grow."""
 
@@ -57,9 +59,9 @@ class Row:
     critic: int = 0
     """Mean cost of the critic in a step, with what it calls; 0 without one."""
     learning_text: int = 0
-    """Bytes of code and constants that init and step need."""
+    """Bytes of code and constants that init and step need; 0 where SIZED is another network."""
     text: int = 0
-    """Bytes of the whole core."""
+    """Bytes of the whole core; likewise."""
     agent: int = 0
     """sizeof(nrl_agent_t)."""
     parameters: int = 0
@@ -127,15 +129,17 @@ def row_of(count: Count, network: Network, kind: str) -> Row:
     )
     if kind in NAIVE_KINDS:
         return row
-    sizes = core_sizes(count.core, configuration_of(network, kind), count.image.variables["counted_agent"].bytes)
-    return replace(
+    configuration = configuration_of(network, kind)
+    row = replace(
         row,
         critic=round(count.critic) if kind.startswith("online") else 0,
-        learning_text=sizes.learning.text_bytes,
-        text=sizes.whole.text_bytes,
-        agent=sizes.agent_bytes,
-        parameters=sizes.parameter_bytes,
+        agent=count.image.variables["counted_agent"].bytes,
+        parameters=parameter_bytes(configuration),
     )
+    if network != SIZED:
+        return row
+    sizes = core_sizes(count.core, configuration, row.agent)
+    return replace(row, learning_text=sizes.learning.text_bytes, text=sizes.whole.text_bytes)
 
 
 def count_rows(
@@ -158,7 +162,7 @@ def count_rows(
 
 def count_firmware() -> dict[str, int]:
     """Bytes of text of the boards' firmware without port."""
-    configuration = configuration_of(NETWORKS[0])
+    configuration = configuration_of(SIZED)
     return {board: firmware_sizes(board, configuration).text_bytes for board in FIRMWARE_BOARDS}
 
 
@@ -177,7 +181,8 @@ def growth(old: Table, rows: Iterable[Row], firmware: dict[str, int]) -> list[st
             continue
         for figure in FIGURES:
             was, now = getattr(before, figure), getattr(row, figure)
-            if now > GROWTH * was:
+            # A figure that was not kept is 0.
+            if was and now > GROWTH * was:
                 grown.append(f"{row.name}: {figure} {was} -> {now}")
     for board, now in firmware.items():
         was = old.firmware_text.get(board, now)
