@@ -6,10 +6,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_FLAGS ?= -n auto
-# Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for the report.
-TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium \
+# Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for report and monitor.
+TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium chromium-driver \
     gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc \
-    gcc-avr avr-libc libsimavr-dev libelf-dev doxygen arduino-core-avr cmake g++
+    gcc-avr avr-libc libsimavr-dev libelf-dev doxygen cmake g++ \
+    avrdude arduino-core-avr openocd dfu-util
 
 .PHONY: help install demo test check fast-test bench docs soak clean
 .DEFAULT_GOAL := help
