@@ -9,7 +9,11 @@
 
 #define NRL_KERNEL_NAME "word"
 #define NRL_KERNEL_MULTIPLIES 0
-#define NRL_KERNEL_UNROLLS 0
+#ifdef __riscv
+#define NRL_KERNEL_UNROLLS 1
+#else
+#define NRL_KERNEL_UNROLLS 0 /* Arm's first Thumb has too few registers to gain by it */
+#endif
 #define NRL_KERNEL_PAIRS 1
 #define NRL_KERNEL_CONDITIONAL 0
 
