@@ -72,7 +72,7 @@ def render_core(configuration: AgentConfiguration, default_seed: int = 0) -> dic
         "default_seed": default_seed,
         "seed_state": seed_state(default_seed),
     }
-    files = {**render_folder("core", variables), **render_folder("core/kernels", {})}
+    files = {**render_folder("core", variables), **render_folder("core/kernels", variables)}
     if not configuration.online:
         del files["nrl_critic.c"], files["nrl_critic.h"]
     return files
