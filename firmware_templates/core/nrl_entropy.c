@@ -9,20 +9,17 @@
 
 #include <stddef.h>
 
+#include "nrl_kernels.h"
+
 #if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
 #define NRL_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #else
 #define NRL_LITTLE_ENDIAN 0 /* not known: the bytes are placed one by one */
 #endif
 
-static inline uint32_t nrl_rotate_left(uint32_t value, unsigned count)
-{
-    return (value << count) | (value >> (32u - count));
-}
-
 static inline uint32_t nrl_next(uint32_t state[4])
 {
-    const uint32_t result = nrl_rotate_left(state[0] + state[3], 7) + state[0];
+    const uint32_t result = nrl_kernel_rotate_left(state[0] + state[3], 7) + state[0];
     const uint32_t shifted = state[1] << 9;
 
     state[2] ^= state[0];
@@ -30,7 +27,7 @@ static inline uint32_t nrl_next(uint32_t state[4])
     state[1] ^= state[2];
     state[0] ^= state[3];
     state[2] ^= shifted;
-    state[3] = nrl_rotate_left(state[3], 11);
+    state[3] = nrl_kernel_rotate_left(state[3], 11);
     return result;
 }
 

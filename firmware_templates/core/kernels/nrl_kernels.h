@@ -37,8 +37,18 @@
 #include "nrl_kernels_dsp.h"
 #elif (defined(__thumb__) && !defined(__ARM_BIG_ENDIAN)) || (defined(__riscv) && __riscv_xlen == 32)
 #include "nrl_kernels_word.h"
+#elif defined(__AVR_HAVE_MUL__)
+#include "nrl_kernels_avr.h"
 #else
 #include "nrl_kernels_portable.h"
+#endif
+
+#ifndef NRL_KERNEL_ROTATES
+/* value rotated by a constant, for the generator: compilers know the pattern. */
+static inline uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
+{
+    return (value << count) | (value >> (32u - count));
+}
 #endif
 
 #endif

@@ -166,4 +166,9 @@ static inline void nrl_kernel_two_products(const int16_t *weights, int32_t value
     __asm__("smlatb %0, %1, %2, %0" : "+r"(*next_sum) : "r"(pair), "r"(value));
 }
 
+static inline int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
+{
+    return sum >> shift;
+}
+
 #endif

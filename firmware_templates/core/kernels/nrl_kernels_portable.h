@@ -7,11 +7,7 @@
 #define NRL_KERNEL_NAME "portable"
 #define NRL_KERNEL_UNROLLS 0
 #define NRL_KERNEL_PAIRS 0
-#ifdef __AVR__
-#define NRL_KERNEL_MULTIPLIES 0
-#else
 #define NRL_KERNEL_MULTIPLIES 1
-#endif
 
 /* sum + weights[0] * values[0] + ...; the caller knows that no part of it leaves 32 bits. */
 static inline int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
@@ -61,6 +57,12 @@ static inline void nrl_kernel_two_products(const int16_t *weights, int32_t value
 {
     *sum += weights[0] * value;
     *next_sum += weights[1] * value;
+}
+
+/* A sum of products as an activation: sum >> shift, which the caller knows to fit int16. */
+static inline int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
+{
+    return sum >> shift;
 }
 
 #endif

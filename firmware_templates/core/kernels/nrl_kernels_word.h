@@ -123,4 +123,9 @@ static inline void nrl_kernel_two_products(const int16_t *weights, int32_t value
     *next_sum += weights[1] * value;
 }
 
+static inline int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
+{
+    return sum >> shift;
+}
+
 #endif
