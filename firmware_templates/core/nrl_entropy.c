@@ -1,10 +1,6 @@
 /*
  * nrl_entropy.c: the one source of an agent's random bytes.
  */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE_SIZE__)
-/* An update draws a byte a weight: the generator is worth being fast, also in a firmware that is made to be small. */
-#pragma GCC optimize("O2")
-#endif
 #include "nrl_entropy.h"
 
 #include <stddef.h>
@@ -17,7 +13,7 @@
 #define NRL_LITTLE_ENDIAN 0 /* not known: the bytes are placed one by one */
 #endif
 
-static inline uint32_t nrl_next(uint32_t state[4])
+static NRL_INLINE uint32_t nrl_next(uint32_t state[4])
 {
     const uint32_t result = nrl_kernel_rotate_left(state[0] + state[3], 7) + state[0];
     const uint32_t shifted = state[1] << 9;
@@ -83,6 +79,8 @@ bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
     return true;
 }
 
+/* An update draws a byte a weight. */
+NRL_BEGIN_FAST
 unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
 {
     const unsigned words_a_row = (length + 3u) / 4u;
@@ -109,3 +107,4 @@ unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned
     }
     return rows;
 }
+NRL_END_FAST

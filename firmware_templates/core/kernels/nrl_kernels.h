@@ -24,8 +24,36 @@
 #define NRL_NOISE INT32_C(4096)       /* one standard deviation, Q12 */
 #define NRL_LEAKED_NOISE INT32_C(410) /* the same behind a negative pre-activation */
 
-/* Loops over a unit's few inputs, whose number the compiler knows, are better without their counters. */
-#if defined(__GNUC__) && !defined(__clang__)
+/* How often a function runs decides what it is made for; compilers that know none of this lose nothing but speed. */
+#if defined(__GNUC__)
+#define NRL_INLINE inline __attribute__((always_inline))
+#define NRL_NOINLINE __attribute__((noinline))
+#define NRL_SELDOM __attribute__((noinline, cold))
+#define NRL_UNUSED __attribute__((unused))
+#else
+#define NRL_INLINE inline
+#define NRL_NOINLINE
+#define NRL_SELDOM
+#define NRL_UNUSED
+#endif
+
+/*
+ * What stands between these two runs once a weight: it is made for speed, also in a firmware that is made to be small
+ * (-Os), which all else of the agent stays.
+ */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE_SIZE__)
+#define NRL_BEGIN_FAST _Pragma("GCC push_options") _Pragma("GCC optimize(\"O2\")")
+#define NRL_END_FAST _Pragma("GCC pop_options")
+#else
+#define NRL_BEGIN_FAST
+#define NRL_END_FAST
+#endif
+
+/*
+ * Loops over a unit's few inputs, whose number the compiler knows, are better without their counters; but for Arm's
+ * first Thumb, where what would run often is assembly, and flash is what such chips are short of.
+ */
+#if defined(__GNUC__) && !defined(__clang__) && (!defined(__thumb__) || defined(__thumb2__))
 #define NRL_UNROLLED _Pragma("GCC unroll 8")
 #else
 #define NRL_UNROLLED
@@ -45,7 +73,7 @@
 
 #ifndef NRL_KERNEL_ROTATES
 /* value rotated by a constant, for the generator: compilers know the pattern. */
-static inline uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
+static NRL_INLINE uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
 {
     return (value << count) | (value >> (32u - count));
 }

@@ -10,7 +10,7 @@
 #define NRL_KERNEL_PAIRS 0
 
 /* sum + a * b. The high bytes are signed, the low ones are not; mulsu leaves the sign of its result in the carry. */
-static inline int32_t nrl_kernel_multiply_add(int32_t sum, int16_t a, int16_t b)
+static NRL_INLINE int32_t nrl_kernel_multiply_add(int32_t sum, int16_t a, int16_t b)
 {
     uint8_t zero = 0;
 
@@ -38,7 +38,7 @@ static inline int32_t nrl_kernel_multiply_add(int32_t sum, int16_t a, int16_t b)
     return sum;
 }
 
-static inline int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
+static NRL_INLINE int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
 {
     NRL_UNROLLED
     for (unsigned j = 0; j < count; ++j) {
@@ -47,14 +47,14 @@ static inline int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *valu
     return sum;
 }
 
-static inline int32_t nrl_kernel_factor(int32_t error, unsigned shift)
+static NRL_INLINE int32_t nrl_kernel_factor(int32_t error, unsigned shift)
 {
     (void)shift;
     return error;
 }
 
 /* `value` and `factor` fit int16; so does the result of the longer shifts, whose first 16 places cost nothing. */
-static inline int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned shift)
+static NRL_INLINE int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned shift)
 {
     const int32_t product =
         nrl_kernel_multiply_add((int32_t)(UINT32_C(1) << (shift - 1u)), (int16_t)value, (int16_t)factor);
@@ -62,32 +62,32 @@ static inline int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned s
     return shift >= 16u ? (int16_t)(product >> 16) >> (shift - 16u) : product >> shift;
 }
 
-static inline int32_t nrl_kernel_leak(int32_t value)
+static NRL_INLINE int32_t nrl_kernel_leak(int32_t value)
 {
     /* 5 places up and 16 down are 11 down, and shorter. */
     return (int16_t)((nrl_kernel_multiply_add(1024, (int16_t)value, 205) * 32) >> 16);
 }
 
-static inline int32_t nrl_kernel_signed(int32_t value, unsigned signs)
+static NRL_INLINE int32_t nrl_kernel_signed(int32_t value, unsigned signs)
 {
     return (signs & 1u) != 0u ? value : -value;
 }
 
-static inline void nrl_kernel_two_products(const int16_t *weights, int32_t value, int32_t *sum, int32_t *next_sum)
+static NRL_INLINE void nrl_kernel_two_products(const int16_t *weights, int32_t value, int32_t *sum, int32_t *next_sum)
 {
     *sum = nrl_kernel_multiply_add(*sum, weights[0], (int16_t)value);
     *next_sum = nrl_kernel_multiply_add(*next_sum, weights[1], (int16_t)value);
 }
 
 /* Up by what is missing to 16 places, then down by two whole bytes. */
-static inline int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
+static NRL_INLINE int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
 {
     return (int16_t)(((uint32_t)sum << (16u - shift)) >> 16);
 }
 
 /* Bytes move for nothing: 7 places are 8 to the left and one back, 11 are 8 and three. */
 #define NRL_KERNEL_ROTATES 1
-static inline uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
+static NRL_INLINE uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
 {
     value = (value << 8) | (value >> 24);
     for (; count > 8u; --count) {

@@ -15,7 +15,7 @@
 typedef uint32_t nrl_pair_t __attribute__((may_alias));
 typedef uint32_t nrl_unaligned_pair_t __attribute__((may_alias, aligned(2)));
 
-static inline nrl_pair_t nrl_pair(int32_t low, int32_t high)
+static NRL_INLINE nrl_pair_t nrl_pair(int32_t low, int32_t high)
 {
     nrl_pair_t pair;
 
@@ -23,17 +23,17 @@ static inline nrl_pair_t nrl_pair(int32_t low, int32_t high)
     return pair;
 }
 
-static inline int32_t nrl_pair_low(nrl_pair_t pair)
+static NRL_INLINE int32_t nrl_pair_low(nrl_pair_t pair)
 {
     return (int16_t)(pair & 0xffffu);
 }
 
-static inline int32_t nrl_pair_high(nrl_pair_t pair)
+static NRL_INLINE int32_t nrl_pair_high(nrl_pair_t pair)
 {
     return (int32_t)pair >> 16;
 }
 
-static inline nrl_pair_t nrl_pair_add(nrl_pair_t pair, nrl_pair_t other)
+static NRL_INLINE nrl_pair_t nrl_pair_add(nrl_pair_t pair, nrl_pair_t other)
 {
     nrl_pair_t sum;
 
@@ -42,7 +42,7 @@ static inline nrl_pair_t nrl_pair_add(nrl_pair_t pair, nrl_pair_t other)
     return sum;
 }
 
-static inline nrl_pair_t nrl_pair_subtract(nrl_pair_t pair, nrl_pair_t other)
+static NRL_INLINE nrl_pair_t nrl_pair_subtract(nrl_pair_t pair, nrl_pair_t other)
 {
     nrl_pair_t difference;
 
@@ -51,7 +51,7 @@ static inline nrl_pair_t nrl_pair_subtract(nrl_pair_t pair, nrl_pair_t other)
 }
 
 /* pair + share or pair - share, as bit 0 of `signs` says; both at once cost less than a branch. */
-static inline nrl_pair_t nrl_pair_move(nrl_pair_t pair, nrl_pair_t share, unsigned signs)
+static NRL_INLINE nrl_pair_t nrl_pair_move(nrl_pair_t pair, nrl_pair_t share, unsigned signs)
 {
     __asm__("tst %2, #1\n\tite ne\n\tsadd16ne %0, %0, %1\n\tssub16eq %0, %0, %1"
             : "+r"(pair)
@@ -60,7 +60,7 @@ static inline nrl_pair_t nrl_pair_move(nrl_pair_t pair, nrl_pair_t share, unsign
     return pair;
 }
 
-static inline void nrl_pair_move_two(nrl_pair_t *pairs, nrl_pair_t share, nrl_pair_t next_share, unsigned signs)
+static NRL_INLINE void nrl_pair_move_two(nrl_pair_t *pairs, nrl_pair_t share, nrl_pair_t next_share, unsigned signs)
 {
     nrl_pair_t pair = pairs[0];
     nrl_pair_t next = pairs[1];
@@ -75,30 +75,30 @@ static inline void nrl_pair_move_two(nrl_pair_t *pairs, nrl_pair_t share, nrl_pa
 }
 
 /* `factor` fits int16. */
-static inline void nrl_pair_products(nrl_pair_t pair, int32_t factor, int32_t half, int32_t *low, int32_t *high)
+static NRL_INLINE void nrl_pair_products(nrl_pair_t pair, int32_t factor, int32_t half, int32_t *low, int32_t *high)
 {
     __asm__("smlabb %0, %1, %2, %3" : "=r"(*low) : "r"(pair), "r"(factor), "r"(half));
     __asm__("smlatb %0, %1, %2, %3" : "=r"(*high) : "r"(pair), "r"(factor), "r"(half));
 }
 
-static inline uint64_t nrl_pair_add_squares(uint64_t sum, nrl_pair_t pair)
+static NRL_INLINE uint64_t nrl_pair_add_squares(uint64_t sum, nrl_pair_t pair)
 {
     __asm__("smlald %Q0, %R0, %1, %1" : "+r"(sum) : "r"(pair));
     return sum;
 }
 
-static inline int32_t nrl_pair_read(const int16_t *trace)
+static NRL_INLINE int32_t nrl_pair_read(const int16_t *trace)
 {
     return *trace;
 }
 
-static inline void nrl_pair_change(int16_t *trace, int32_t change)
+static NRL_INLINE void nrl_pair_change(int16_t *trace, int32_t change)
 {
     *trace = (int16_t)(*trace + change);
 }
 
 /* Two products in an instruction. `count` is a constant; words that are not aligned are no matter to these cores. */
-static inline int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
+static NRL_INLINE int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
 {
     const nrl_pair_t *weight = (const nrl_pair_t *)(const void *)weights;
     const nrl_unaligned_pair_t *value = (const nrl_unaligned_pair_t *)(const void *)values;
@@ -114,12 +114,12 @@ static inline int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *valu
 }
 
 /* smmulr gives the upper half of a 64-bit product, rounded just so: the factor is moved up for it where there is room. */
-static inline int32_t nrl_kernel_factor(int32_t error, unsigned shift)
+static NRL_INLINE int32_t nrl_kernel_factor(int32_t error, unsigned shift)
 {
     return shift >= 16u ? error * (INT32_C(1) << (32u - shift)) : error;
 }
 
-static inline int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned shift)
+static NRL_INLINE int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned shift)
 {
     int32_t scaled;
 
@@ -130,7 +130,7 @@ static inline int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned s
     return scaled;
 }
 
-static inline int32_t nrl_kernel_leak(int32_t value)
+static NRL_INLINE int32_t nrl_kernel_leak(int32_t value)
 {
     int32_t leaked;
 
@@ -139,7 +139,7 @@ static inline int32_t nrl_kernel_leak(int32_t value)
 }
 
 /* `shift` is a constant. Conditional instructions: no branch, whatever the signs are. */
-static inline int32_t nrl_kernel_activate(int32_t sum, unsigned shift, int32_t *slope)
+static NRL_INLINE int32_t nrl_kernel_activate(int32_t sum, unsigned shift, int32_t *slope)
 {
     int32_t activation;
     int32_t noise;
@@ -152,13 +152,13 @@ static inline int32_t nrl_kernel_activate(int32_t sum, unsigned shift, int32_t *
     return activation;
 }
 
-static inline int32_t nrl_kernel_signed(int32_t value, unsigned signs)
+static NRL_INLINE int32_t nrl_kernel_signed(int32_t value, unsigned signs)
 {
     __asm__("tst %1, #1\n\tit eq\n\trsbeq %0, %0, #0" : "+r"(value) : "r"(signs) : "cc");
     return value;
 }
 
-static inline void nrl_kernel_two_products(const int16_t *weights, int32_t value, int32_t *sum, int32_t *next_sum)
+static NRL_INLINE void nrl_kernel_two_products(const int16_t *weights, int32_t value, int32_t *sum, int32_t *next_sum)
 {
     const nrl_pair_t pair = *(const nrl_pair_t *)(const void *)weights;
 
@@ -166,7 +166,7 @@ static inline void nrl_kernel_two_products(const int16_t *weights, int32_t value
     __asm__("smlatb %0, %1, %2, %0" : "+r"(*next_sum) : "r"(pair), "r"(value));
 }
 
-static inline int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
+static NRL_INLINE int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
 {
     return sum >> shift;
 }
