@@ -51,9 +51,9 @@
  * int32 in Q NRL_REWARD_FRAC_BITS, clamped to +-(2^22 - 1). Nothing wraps: what would not fit saturates, and is
  * counted.
  *
- * Memory. sizeof(nrl_agent_t) is all there is, plus at most 512 bytes of stack: each parameter once as weight and once
- * as trace, those of an online agent's critic too, and a working set of one step. Constant tables take 194 bytes (see
- * nrl_rom.h).
+ * Memory. sizeof(nrl_agent_t): each parameter once as weight and once as trace, those of an online agent's critic too, and
+ * a small working set. The stack takes two bytes a unit of the last hidden layer and at most 400 more. Constant tables take
+ * 194 bytes (see nrl_rom.h).
  *
  * Threads. Agents share nothing. One agent and its entropy source belong to one thread, or to the main loop or one
  * interrupt handler, at a time. A call takes bounded time, unless the entropy source blocks.
