@@ -1,14 +1,17 @@
 /*
  * nrl_rom.h: where constant tables live.
  *
- * Most chips read constants straight from flash and need nothing here. On a Harvard architecture (AVR) the port names
- * a header of its own on the compiler's command line, -DNRL_ROM_HEADER='"nrl_port_rom.h"', which defines them all.
+ * Most chips read constants straight from flash and need nothing here. AVR does not, and takes nrl_port_rom.h from where
+ * its compiler finds headers. On another Harvard architecture the port names a header of its own on the compiler's
+ * command line, -DNRL_ROM_HEADER='"nrl_port_rom.h"', which defines them all.
  */
 #ifndef NRL_ROM_H
 #define NRL_ROM_H
 
 #ifdef NRL_ROM_HEADER
 #include NRL_ROM_HEADER
+#elif defined(__AVR__)
+#include "nrl_port_rom.h"
 #endif
 
 #ifndef NRL_ROM

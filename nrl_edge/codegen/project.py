@@ -98,15 +98,18 @@ def write_project(experiment: Experiment, configuration: AgentConfiguration, fol
                 f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
             )
         files = render_project(experiment, configuration)
-        _remove_stale(folder, files)
+        remove_stale(folder, files, MARKER)
         return write_files(files, folder)
     except OSError as error:
         raise ConfigurationError(f"cannot write the project to {folder}: {error}") from error
 
 
-def _remove_stale(folder: Path, files: Mapping[str, str]) -> None:
-    """Remove what an earlier generation wrote and this one does not: a left-over source would be compiled too."""
-    marker = folder / MARKER
+def remove_stale(folder: Path, files: Mapping[str, str], marker_name: str) -> None:
+    """Remove what an earlier generation wrote and this one does not: a left-over source would be compiled too.
+
+    The file `marker_name` in the folder lists what was written. Raises ConfigurationError where it is damaged.
+    """
+    marker = folder / marker_name
     if not marker.is_file():
         return
     try:
