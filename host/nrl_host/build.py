@@ -58,7 +58,8 @@ def build_experiment(
     seed, entropy_mode = experiment.entropy.seed, experiment.entropy.mode
     options = firmware_options(experiment)
     found = find_board(experiment.board.id)
-    if toolchain == "direct":
+    # A board on an Arduino core is built with the system's core, which no local platform of PlatformIO stands for.
+    if toolchain == "direct" or (toolchain == "system" and found.framework is not None):
         return build_for_board(
             configuration, found, seed=seed, entropy_mode=entropy_mode, options=options, folder=folder
         )
