@@ -95,8 +95,10 @@ def compile_command(board: Board, has_linker_script: bool) -> str:
     return f"{board.toolchain}-gcc {options} src/*.c src/*/*.c {' '.join((*libraries, '-o', 'firmware.elf'))}"
 
 
-def write_project(experiment: Experiment, configuration: AgentConfiguration, folder: Path) -> list[Path]:
-    """Write the project into `folder` and return its files.
+def write_project(
+    experiment: Experiment, configuration: AgentConfiguration, folder: Path, *, dry_run: bool = False
+) -> list[Path]:
+    """Write the project into `folder` and return its files; with `dry_run` nothing is written or removed.
 
     An earlier generated project in the folder is replaced, file by file, and nothing else is touched. Raises
     ConfigurationError where the folder holds something that was not generated, or cannot be written.
@@ -109,6 +111,8 @@ def write_project(experiment: Experiment, configuration: AgentConfiguration, fol
                 f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
             )
         files = render_project(experiment, configuration)
+        if dry_run:
+            return [folder / name for name in files]
         remove_stale(folder, files, MARKER)
         return write_files(files, folder)
     except OSError as error:
