@@ -52,7 +52,7 @@ def new_experiment(
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error}") from error
+        raise ConfigurationError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
     return path
 
 

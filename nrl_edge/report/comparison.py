@@ -77,7 +77,7 @@ def curve_groups(runs: Sequence[RunFolder]) -> list[CurveGroup]:
     groups = group_runs(runs)
     if all(len(group) < 2 for group in groups):
         return []
-    names = [f"{group[0].info.target}, {arithmetic_of(group[0])}" for group in groups]
+    names = [", ".join(dict.fromkeys((group[0].info.target, arithmetic_of(group[0])))) for group in groups]
     found = []
     for group, name in zip(groups, names, strict=True):
         curves = [Curve("", run.progress().episode_return).mean_return_100() for run in group]
@@ -167,7 +167,7 @@ def arithmetic_grid(runs: Sequence[RunFolder]) -> Grid | None:
         ends = [float(each[-THRESHOLD_EPISODES:].mean()) for each in returns if len(each)]
         rows.append(
             (
-                f"{arithmetic_of(group[0])} on {group[0].info.target}",
+                " on ".join(dict.fromkeys((arithmetic_of(group[0]), group[0].info.target))),
                 f"{len(group):,}",
                 f"{len(reached):,}" if threshold is not None else "–",
                 f"{median:,.0f}" if np.isfinite(median) else "–",

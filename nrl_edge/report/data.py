@@ -144,10 +144,11 @@ def report_data(
     weights = run_weights(first)
     labels = _labels(runs)
     result = first.result() or {}
+    saturated = saturation_grid(runs, labels)
     grids = [
         runs_grid(runs, labels),
         arithmetic_grid(runs),
-        saturation_grid(runs, labels),
+        saturated,
         noise_grid(first),
         budget_grid(first),
         profile_grid(profile) if profile is not None else None,
@@ -169,7 +170,7 @@ def report_data(
         weights=weights,
         sizes=sizes or {},
         link=link or link_rows(result),
-        saturation=saturation or counters_of(first),
+        saturation=saturation or ({} if saturated is not None else counters_of(first)),
         settings=_settings(first) | ({"Agent": agent.description} if agent else {}),
         commands=commands,
         created=first.info.finished or first.info.started,
@@ -186,7 +187,9 @@ def _replay_checks(runs: Sequence[RunFolder], labels: Sequence[str]) -> list[Che
             continue
         name = f"Every step of {label} is that of {verdict.get('target')}"
         crcs = f"{verdict.get('recorded_weights_crc32')} of the run, {verdict.get('weights_crc32')} of the repetition"
-        detail = f"{verdict.get('steps')} calls repeated; weights CRC-32 {crcs}"
+        steps = verdict.get("steps")
+        shown = f"{steps:,}" if isinstance(steps, int) else steps
+        detail = f"{shown} calls repeated; weights CRC-32 {crcs}"
         checks.append(Check(name, verdict.get("match") is True, detail))
     return checks
 

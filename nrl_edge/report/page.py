@@ -51,7 +51,9 @@ def write_report(source: ReportData | Sequence[RunFolder], output: str | Path, *
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"cannot make the folder of {output}: {error}") from error
+        raise RunError(
+            f"cannot make the folder of {output}: {error.strerror or error}; name another file with --output"
+        ) from error
     write_atomically(output, text.encode())
     return output
 

@@ -159,7 +159,9 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise ConfigurationError(f"{path} is a file; name a folder for the run")
         if (path / "run.json").exists():
-            raise ConfigurationError(f"{path} holds a run already; go on with it by --resume, or name another folder")
+            raise ConfigurationError(
+                f"{path} holds a run already. Name another folder, or go on with it: sim and hil do by --resume"
+            )
         if path.is_dir() and any(path.iterdir()):
             raise ConfigurationError(f"{path} is not empty and holds no run; name a new or an empty folder")
         described = None
