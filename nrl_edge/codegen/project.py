@@ -61,7 +61,7 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
         "core_files": sorted(path for path in files if Path(path).name in core),
     }
     files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
-    if board.toolchain is not None:
+    if board.toolchain is not None and board.framework is None:
         files[LINK_FLAGS_SCRIPT] = render_template(f"project/{LINK_FLAGS_SCRIPT}.j2", values)
     files["README.md"] = render_template("project/README.md.j2", values)
     files["experiment.toml"] = explicit_experiment(experiment, configuration.formats).to_toml()
