@@ -58,7 +58,7 @@ def build_experiment(
     seed, entropy_mode = experiment.entropy.seed, experiment.entropy.mode
     options = firmware_options(experiment)
     found = find_board(experiment.board.id)
-    # A board on an Arduino core is built with the system's core, which no local platform of PlatformIO stands for.
+    # With a core of the system, PlatformIO has nothing to add; without one, the error says what builds the board.
     if toolchain == "direct" or (toolchain == "system" and found.framework is not None):
         return build_for_board(
             configuration, found, seed=seed, entropy_mode=entropy_mode, options=options, folder=folder

@@ -82,7 +82,7 @@ def render_build_files(board: Board, description: str, has_linker_script: bool) 
         "linker_script": LINKER_SCRIPT if has_linker_script else None,
     }
     files = {"platformio.ini": render_template("project/platformio.ini.j2", values)}
-    if board.toolchain is not None:
+    if board.toolchain is not None and board.framework is None:
         files[LINK_FLAGS_SCRIPT] = render_template(f"project/{LINK_FLAGS_SCRIPT}.j2", values)
     return files
 
