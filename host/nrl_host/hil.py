@@ -16,6 +16,7 @@ from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
 from nrl_host.device import noise_health_text
 from nrl_host.faults import SCHEME, LineFaults, faulty_url, split_faulty_url
 from nrl_host.link import DEFAULT_BAUD, Link, SessionLostError
+from nrl_host.on_chip import listen_on_chip
 from nrl_host.ports import usb_locator
 from nrl_host.recovery import MAX_RESTARTS, RecoveringAgent
 from nrl_host.targets import Target, make_target
@@ -49,6 +50,8 @@ def run_hil(
     where the device's noise fails (it goes on acting and has stopped learning), is lost to the record, or where a save
     fails. `line_faults` make the line worse than it is, which changes nothing that is learned.
 
+    Where the task is on the chip (`on_chip` under [task]) the device begins anew and is then only listened to.
+
     A device that restarts in the middle, and a port that vanishes for a while, do not change what is learned either:
     seeded calls since the last snapshot are done over, a run on raw noise goes back to its last checkpoint and says so.
     A port that vanished is waited for for `reconnect_seconds`, at the url that `locate` gives; without that an adapter
@@ -64,6 +67,25 @@ def run_hil(
     def url(behind: str) -> str:
         return behind if line_faults is None else faulty_url(behind, line_faults)
 
+    if experiment.task.on_chip:
+        with Link(
+            url(port),
+            baud=baud,
+            reset_on_open=reset_on_open,
+            key=firmware_options(experiment).link_key,
+        ) as link:
+            return listen_on_chip(
+                experiment,
+                link,
+                configuration,
+                begin=True,
+                run=run,
+                resume=resume,
+                stop=stop,
+                on_episode=on_episode,
+                on_warning=on_warning,
+                until_solved=until_solved,
+            )
     with Link(
         url(port),
         baud=baud,
@@ -165,20 +187,24 @@ def simulate_firmware(
     until_solved: bool = False,
     on_warning: Callable[[str], None] = lambda sentence: None,
     line_faults: LineFaults | None = None,
+    generator: str = "healthy",
 ) -> RunSummary:
     """Generate, build and run the experiment's firmware on this computer, and run the experiment with it.
 
     `board` is the id of the board whose firmware it is: it runs in the board's emulator, that of "desktop" as a process
-    behind `transport`. `program` is firmware that was built already. Raises MissingToolError where the compiler or the
-    emulator is not installed, ConfigurationError for a board without an emulator.
+    behind `transport`. `program` is firmware that was built already; `generator` is as for `make_target`. Raises
+    MissingToolError where the compiler or the emulator is not installed, ConfigurationError for a board without an
+    emulator.
     """
     configuration = resolve_agent(experiment)
     seed, mode, options = experiment.entropy.seed, experiment.entropy.mode, firmware_options(experiment)
     place: Target
-    if board == "desktop":
+    if board == "desktop" and generator == "healthy":
         place = DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program, options=options)
     else:
-        place = make_target(board, configuration, mode, seed=seed, program=program, options=options)
+        place = make_target(
+            board, configuration, mode, seed=seed, program=program, options=options, generator=generator
+        )
     with place as target:
         return run_hil(
             experiment,

@@ -48,6 +48,10 @@ class RequestRefusedError(DeviceError):
         self.detail = detail
 
 
+class PortUnavailableError(DeviceError):
+    """A port cannot be opened: it is not there, belongs to somebody else, or another program has it open."""
+
+
 class SessionLostError(DeviceError):
     """The device restarted since the link was opened: what its agent had learned since the last snapshot is gone.
 
@@ -56,7 +60,7 @@ class SessionLostError(DeviceError):
 
 
 def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset_on_open: bool = True) -> Any:
-    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises DeviceError."""
+    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises PortUnavailableError."""
     try:
         port = serial.serial_for_url(
             url,
@@ -71,9 +75,9 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset
             port.rts = False
         port.open()
     except (serial.SerialException, OSError, ValueError) as error:
-        raise DeviceError(
+        raise PortUnavailableError(
             f"cannot open {url}: {error}. Is it plugged in, is the name right, and does no other program have it open? "
-            "`nrl-edge ports` lists the ports that are there"
+            "`nrl-edge ports` lists the ports that are there, `nrl-edge doctor` what keeps them from being opened"
         ) from None
     plain_socket = getattr(port, "_socket", None)
     if isinstance(plain_socket, socket.socket):
@@ -395,6 +399,18 @@ class Link:
         raise RequestRefusedError(
             f"{self.url}: the device refused {request}: {text}", ERROR_NAMES.get(error.code, "UNKNOWN"), error.detail
         )
+
+    def listen(self, seconds: float) -> None:
+        """Take what comes without being asked for (TELEMETRY), waiting for it for so long at most."""
+        deadline = time.monotonic() + seconds
+        before = self.counters.telemetry
+        try:
+            while self.counters.telemetry == before and time.monotonic() < deadline:
+                wanted = self._bytes_to_come(_TELEMETRY_ID, self._coded_bytes[_TELEMETRY_ID])
+                for content in self._decoder.feed(self._port.read(wanted)):
+                    self._take_unrequested(content)
+        except (serial.SerialException, OSError) as error:
+            raise DeviceError(f"{self.url}: the port failed: {error}. Was the device unplugged?") from None
 
     def poll(self) -> None:
         """Take what has come without being asked for (TELEMETRY), without waiting."""

@@ -17,6 +17,7 @@ from nrl_edge.codegen.store import StoreSettings, program_memory, store_settings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.resources import templates_folder
+from nrl_edge.tasks.fixed_cartpole import observation_shifts
 
 LINKER_SCRIPT_SUFFIX = ".ld"
 LINKER_SCRIPT = f"nrl_port{LINKER_SCRIPT_SUFFIX}"
@@ -44,6 +45,15 @@ def default_data_bytes(board: Board) -> int:
     return max(SMALLEST_DATA_BYTES, min(LARGEST_DATA_BYTES, board.memory.ram_bytes // _RAM_SHARE_OF_DATA))
 
 
+_FAMILY_BASES: dict[str, tuple[str, ...]] = {
+    "rp2040": ("rp2",),
+    "rp2350": ("rp2",),
+    "stm32f4": ("stm32",),
+    "stm32l4": ("stm32",),
+}
+"""What families of one vendor share, in a folder of its own."""
+
+
 def port_folders(board: Board) -> tuple[str, ...]:
     """Folders below the templates that make up a board's port, the more general first.
 
@@ -54,7 +64,8 @@ def port_folders(board: Board) -> tuple[str, ...]:
         shared = ("freestanding", "cortex_m")
     elif board.toolchain == "riscv64-unknown-elf":
         shared = ("freestanding", "riscv")
-    return tuple(f"port/{name}" for name in (*shared, board.port_family))
+    bases = _FAMILY_BASES.get(board.port_family, ())
+    return tuple(f"port/{name}" for name in (*shared, *bases, board.port_family))
 
 
 def render_firmware(
@@ -131,13 +142,15 @@ def render_firmware(
         ("guard", _guard_files(options)),
         ("hash", render_folder("hash", {}) if hashes else {}),
         ("link", render_folder("link", variables)),
+        *(_environment_files(configuration, options) if options.environment is not None else ()),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):
         for name, text in contents.items():
             # What a port has for the weight store alone is empty where there is none.
             if text.strip():
                 files[_place(part, name)] = text
-    files["src/main.c"] = render_template("project/main.c", {})
+    main = "project/main.c" if options.environment is None else "project/main_on_chip.c"
+    files["src/main.c"] = render_template(main, {})
     # The build id covers everything that is compiled; in its own file it is still empty at this point.
     variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
     files["include/nrl_project.h"] = render_template(_PROJECT_TEMPLATE, variables)
@@ -184,6 +197,16 @@ def _guard_files(options: FirmwareOptions) -> dict[str, str]:
     """What asks for a key; where there is none, only the header that the link includes."""
     files = render_folder("guard", {"link_key": options.link_key or b""})
     return files if options.link_key is not None else {"nrl_guard.h": files["nrl_guard.h"]}
+
+
+def _environment_files(
+    configuration: AgentConfiguration, options: FirmwareOptions
+) -> tuple[tuple[str, dict[str, str]], ...]:
+    """What simulates the task on the chip, and the loop that it is in."""
+    assert options.environment is not None
+    shifts = observation_shifts(options.environment.scale_exponents, configuration.formats.observation_frac_bits)
+    variables = {"environment": options.environment, "shifts": shifts}
+    return ("environment", render_folder("environment", variables)), ("loop", render_folder("loop", {}))
 
 
 def _place(part: str, name: str) -> str:

@@ -7,9 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.experiment import Experiment
+from nrl_edge.experiment import Experiment, experiment_scale_exponents
+from nrl_edge.tasks.fixed_cartpole import INPUTS as CARTPOLE_INPUTS
 
 LINK_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class OnChipEnvironment:
+    """The environment that firmware simulates for its agent, instead of a host."""
+
+    seed: int
+    """Seed of the run's episodes, 64 bits (`nrl_edge.tasks.episode_seed`)."""
+    scale_exponents: tuple[int, ...]
+    """Each input is multiplied by 2**exponent."""
+    episodes: int
+    """After these the agent rests."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +34,35 @@ class FirmwareOptions:
     link_key: bytes | None = field(default=None, repr=False)
     """Without this key (32 bytes) the firmware takes nothing but steps that changes its agent; None: it has none."""
 
+    environment: OnChipEnvironment | None = None
+    """What the firmware simulates; None: its agent's environment is on the other side of the link."""
+
     def __post_init__(self) -> None:
         if self.link_key is not None and len(self.link_key) != LINK_KEY_BYTES:
             raise ConfigurationError(f"a link key of {len(self.link_key)} bytes: {LINK_KEY_BYTES} are needed")
 
 
 PLAIN = FirmwareOptions()
-"""Neither weight store nor key."""
+"""Neither weight store nor key, and no environment."""
 
 
 def firmware_options(experiment: Experiment) -> FirmwareOptions:
     """What an experiment's firmware has. Raises ConfigurationError where its key file cannot be read."""
     path = experiment.link_key_path
-    return FirmwareOptions(experiment.store.save_every, None if path is None else read_link_key(path))
+    return FirmwareOptions(
+        experiment.store.save_every,
+        None if path is None else read_link_key(path),
+        _environment(experiment) if experiment.task.on_chip else None,
+    )
+
+
+def _environment(experiment: Experiment) -> OnChipEnvironment:
+    exponents = experiment_scale_exponents(experiment)
+    return OnChipEnvironment(
+        experiment.episode_seed,
+        (exponents,) * CARTPOLE_INPUTS if isinstance(exponents, int) else exponents,
+        experiment.learning.episodes,
+    )
 
 
 def read_link_key(path: Path) -> bytes:
