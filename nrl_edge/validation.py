@@ -27,7 +27,6 @@ from nrl_edge.experiment import (
     resolve_agent,
     task_settings,
 )
-from nrl_edge.fixedpoint.actor_critic import BLOCK_STEPS
 from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.fixedpoint.saturation import compare_saturation
@@ -340,7 +339,7 @@ def _formats(configuration: AgentConfiguration, cells: Sequence[CellResult]) -> 
     if configuration.immediate_reward:
         updates = steps
     elif configuration.online:
-        updates = steps // BLOCK_STEPS
+        updates = steps // configuration.block_steps
     values = {
         "observation": steps * configuration.inputs,
         "pre_activation": steps * units,

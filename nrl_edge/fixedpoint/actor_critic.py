@@ -47,6 +47,7 @@ class Critic:
         self._left = np.array([i for i, _ in configuration.critic_pairs])
         self._right = np.array([j for _, j in configuration.critic_pairs])
         self._triples = configuration.critic_triples
+        self._trace_decay = configuration.critic_trace_decay
         self._discount_exponent = configuration.discount_exponent
         self.weights: IntegerArray = np.zeros(configuration.critic_parameters, np.int64)
         """v in Q24."""
@@ -98,7 +99,7 @@ class Critic:
         )
         cubes = place(cubes, scale + 16 - 3 * self._frac_bits)
         features = np.concatenate((place(np.ones(1, np.int64), scale), linear, products, cubes))
-        self.trace = round_shift(51 * self.trace, 6) + features
+        self.trace = round_shift(self._trace_decay * self.trace, 6) + features
 
     def _normaliser_exponent(self, observation: IntegerArray) -> int:
         """e, n = 2^e being the smallest power of two above P^2, or P^3 for cubes; P follows its peak."""

@@ -32,8 +32,12 @@ DISCOUNT_EXPONENTS = (4, 5, 6, 7, 8)
 """G of an online agent, whose discount is 1 - 2^-G."""
 BLOCK_STEPS = (1, 2, 4)
 """S of an online agent: steps between two updates of its network."""
+DEFAULT_DISCOUNT_EXPONENT, DEFAULT_BLOCK_STEPS = 7, 4
 MAX_CUBIC_INPUTS = 8
 """Inputs that a critic of cubes takes: it has 165 features then."""
+
+CRITIC_TRACE_DECAY: dict[CriticFeatures, int] = {"products": 51, "squares": 51, "cubes": 54}
+"""In 64ths, by features."""
 
 GAUSSIAN_BYTES = 12
 """Random bytes whose sum is one normally distributed number (section 12)."""
@@ -194,6 +198,11 @@ class AgentConfiguration:
         if self.critic_features == "squares":
             return tuple((i, i) for i in range(self.inputs))
         return tuple((i, j) for i in range(self.inputs) for j in range(i, self.inputs))
+
+    @property
+    def critic_trace_decay(self) -> int:
+        """What remains of the critic's trace a step, in 64ths."""
+        return CRITIC_TRACE_DECAY[self.critic_features]
 
     @property
     def critic_parameters(self) -> int:
