@@ -13,9 +13,10 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.resources import boards_folder
 from nrl_edge.strict_toml import INT64_MAX, INT64_MIN, Table, did_you_mean, parse_toml, read_text, show
 
-Evidence = Literal["compiled", "emulated"]
-EVIDENCE: tuple[Evidence, ...] = ("compiled", "emulated")
-"""What has really been run for a board, never more: its firmware was compiled, or has also run in an emulator."""
+Evidence = Literal["generated", "compiled", "emulated"]
+EVIDENCE: tuple[Evidence, ...] = ("generated", "compiled", "emulated")
+"""What has really been run for a board, never more: its sources were generated, and no image of them was linked; an
+image was linked; that image has also run in an emulator."""
 
 ToolchainName = Literal["arm-none-eabi", "avr", "riscv64-unknown-elf"]
 TOOLCHAINS: tuple[ToolchainName, ...] = ("arm-none-eabi", "avr", "riscv64-unknown-elf")
@@ -134,6 +135,20 @@ class PlatformIO:
 
 
 @dataclass(frozen=True)
+class ArduinoCore:
+    """An Arduino core that the system has, for building without PlatformIO."""
+
+    core: str
+    """Vendor and architecture, such as "arduino:avr"."""
+    variant: str
+    """Which of its sets of pins."""
+    defines: tuple[str, ...]
+    """Macros that name the board and the core's version."""
+    package: str
+    """Debian package that has it."""
+
+
+@dataclass(frozen=True)
 class Board:
     """One place where firmware runs."""
 
@@ -163,10 +178,22 @@ class Board:
     uart: Uart | None = None
     nonvolatile: Nonvolatile | None = None
     platformio: PlatformIO | None = None
+    arduino: ArduinoCore | None = None
+    """None where the firmware stands on no Arduino core, or on one that only PlatformIO has."""
     uf2: Uf2 | None = None
     """None where the board's boot loader does not take UF2 files."""
     port: Mapping[str, int | str] = field(default_factory=dict)
     """What only the templates of its port family read: register bases and the like."""
+
+    @property
+    def framework(self) -> str | None:
+        """What its firmware stands on besides registers, such as "arduino"; None: nothing."""
+        return self.platformio.framework if self.platformio else None
+
+    @property
+    def is_built_here(self) -> bool:
+        """Whether this project links its image: with a compiler alone, or with an Arduino core of the system."""
+        return self.toolchain is not None and (self.framework is None or self.arduino is not None)
 
 
 def _keys(section: type[Any]) -> list[str]:
@@ -231,7 +258,7 @@ def parse_board(text: str, file: str) -> Board:
 
     memory, clock, uart = section("memory", Memory), section("clock", Clock), section("uart", Uart)
     nonvolatile, source = section("nonvolatile", Nonvolatile), section("entropy_source", EntropySource)
-    platformio, uf2 = section("platformio", PlatformIO), section("uf2", Uf2)
+    platformio, uf2, arduino = section("platformio", PlatformIO), section("uf2", Uf2), section("arduino", ArduinoCore)
     board = Board(
         id=board_id,
         name=table.text("name"),
@@ -276,6 +303,11 @@ def parse_board(text: str, file: str) -> Board:
         )
         if platformio
         else None,
+        arduino=ArduinoCore(
+            arduino.text("core"), arduino.text("variant"), arduino.strings("defines"), arduino.text("package")
+        )
+        if arduino
+        else None,
         uf2=Uf2(uf2.integer("family_id", 0, (1 << 32) - 1)) if uf2 else None,
         port=_port(table),
     )
@@ -287,6 +319,10 @@ def _check(board: Board, table: Table) -> None:
     """What one key cannot tell alone."""
     if board.evidence == "emulated" and board.emulator is None:
         table.fail("evidence", 'a board that was emulated names its emulator; add `emulator = ...` or say "compiled"')
+    if board.evidence != "generated" and board.framework is not None and board.arduino is None:
+        table.fail("evidence", f'no image of framework "{board.framework}" is linked here without a section [arduino]')
+    if board.arduino is not None and board.framework != "arduino":
+        table.fail("arduino", 'it says where framework = "arduino" of [platformio] comes from, which is missing')
     expected = _ISA_TOOLCHAINS[board.isa]
     if board.toolchain != expected:
         needed = f'code of isa "{board.isa}" comes from ' + (

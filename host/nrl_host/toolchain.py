@@ -15,6 +15,7 @@ from nrl_edge.codegen.render import write_files
 from nrl_edge.errors import MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import SOURCE_SUFFIXES, CCompiler, build_cached, compile_c, find_c_compiler
+from nrl_host.arduino import build_arduino_image, find_arduino_core
 from nrl_host.debian_packages import COMPILER_PACKAGES
 from nrl_host.image import ImageSizes, image_sizes
 
@@ -51,10 +52,14 @@ def build_image(
     """
     if isinstance(board, str):
         board = find_board(board)
+    if board.framework is not None:
+        find_arduino_core(board)
     compiler = find_c_compiler() if board.toolchain is None else find_cross_compiler(board.toolchain)
     files = render_firmware(
         configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, options=options
     )
+    if board.framework is not None:
+        return build_arduino_image(files, board, compiler, folder=folder, extra_flags=extra_flags)
     flags, libraries = build_flags(board)
     flags = (*flags, *extra_flags)
     has_script = LINKER_SCRIPT in files

@@ -60,7 +60,12 @@ def port_folders(board: Board) -> tuple[str, ...]:
     A file of a later folder replaces the one of the same name before it.
     """
     shared: tuple[str, ...] = ()
-    if board.toolchain == "arm-none-eabi":
+    if board.framework is not None:
+        # The framework has start-up, linker script and a C library.
+        shared = ("avr_rom",) if board.isa == "avr" else ()
+    elif board.isa == "avr":
+        shared = ("avr_rom",)
+    elif board.toolchain == "arm-none-eabi":
         shared = ("freestanding", "cortex_m")
     elif board.toolchain == "riscv64-unknown-elf":
         shared = ("freestanding", "riscv")

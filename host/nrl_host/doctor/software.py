@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 
 from nrl_edge.boards import TOOLCHAINS, Board
+from nrl_host.arduino import HARDWARE_FOLDERS
 from nrl_host.debian_packages import COMPILER_PACKAGES, EMULATOR_PACKAGES, SIMAVR_PACKAGES
 from nrl_host.doctor.check import Check, Machine
 
@@ -76,10 +77,10 @@ def compiler_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[
     else:
         yield Check("C compiler", "ok", True, _first_line(machine.run([*command, "--version"])) or " ".join(command))
     for toolchain in TOOLCHAINS:
-        users = [board.id for board in boards if board.toolchain == toolchain]
+        users = [board.id for board in boards if board.toolchain == toolchain and board.is_built_here]
         if not users:
             continue
-        needed = any(board.toolchain == toolchain for board in wanted)
+        needed = any(board.toolchain == toolchain and board.is_built_here for board in wanted)
         name, packages = f"{toolchain}-gcc", COMPILER_PACKAGES[toolchain]
         if machine.which(name) is None:
             yield Check(name, "missing", needed, "not installed", machine.install(packages), users)
@@ -90,6 +91,21 @@ def compiler_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[
             yield Check(name, "problem", needed, detail, machine.install("avr-libc"), users)
             continue
         yield Check(name, "ok", needed, version or "found", "", users)
+    yield from _arduino_core_checks(machine, boards, wanted)
+
+
+def _arduino_core_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[Board]) -> Iterator[Check]:
+    """The Arduino cores of the system that firmware is built with."""
+    cores = {board.arduino.core: board.arduino for board in boards if board.arduino is not None}
+    for core, arduino in sorted(cores.items()):
+        users = [board.id for board in boards if board.arduino is not None and board.arduino.core == core]
+        needed = any(board.id in users for board in wanted)
+        folder = f"{HARDWARE_FOLDERS[0]}/{core.replace(':', '/')}"
+        if machine.path(folder).exists():
+            yield Check(f"Arduino core {core}", "ok", needed, folder, "", users)
+        else:
+            detail = f"{folder} is not there"
+            yield Check(f"Arduino core {core}", "missing", needed, detail, machine.install(arduino.package), users)
 
 
 def emulator_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[Board]) -> Iterator[Check]:
