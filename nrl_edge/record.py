@@ -2,7 +2,8 @@
 
 A file is a 28-byte header and then one entry a call, appended as the run goes on, all little-endian:
 
-    header: 4 bytes "NRLR", u16 version 1, u16 inputs, u32 agent identity, u64 seed, u32 outputs, u32 CRC-32 of all before
+    header: 4 bytes "NRLR", u16 version 1, u16 inputs, u32 agent identity, u64 seed, u32 outputs,
+            u32 CRC-32 of all before
     entry:  inputs x i16 observation, i32 reward, u8 flags (bit 0 terminated, bit 1 truncated), u8 action (255: none),
             outputs x i16, the numbers of a continuous action; outputs is 0 where actions are discrete
 """
@@ -53,8 +54,8 @@ class RecordHeader:
 
 
 def entry_dtype(inputs: int, outputs: int = 0) -> np.dtype[Any]:
-    """The NumPy type of one entry: observation (inputs,) int16, reward int32, flags uint8, action uint8, and where there
-    are some outputs (outputs,) int16; packed."""
+    """The NumPy type of one entry: observation (inputs,) int16, reward int32, flags uint8, action uint8, and where
+    there are some outputs (outputs,) int16; packed."""
     fields: list[Any] = [("observation", "<i2", (inputs,)), ("reward", "<i4"), ("flags", "u1"), ("action", "u1")]
     return np.dtype(fields + ([("outputs", "<i2", (outputs,))] if outputs else []))
 

@@ -26,8 +26,8 @@ class Difference:
     what: Literal["action", "weights"]
     """What differs: the answer of the call, or the weights at a checkpoint of the run."""
     recorded: str
-    """The action that the target answered (255: the end of an episode; a continuous one as its numbers), or CRC-32 of its
-    weights."""
+    """The action that the target answered (255: the end of an episode; a continuous one as its numbers), or CRC-32 of
+    its weights."""
     replayed: str
     """The same of the repetition."""
 

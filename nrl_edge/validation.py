@@ -457,7 +457,7 @@ def _native_visits(experiment: Experiment, configuration: AgentConfiguration, se
     visits: list[_Visit] = []
     one = float(1 << configuration.formats.observation_frac_bits)
 
-    def observe(observation: NDArray[np.int16], reward: int, flags: int, action: int) -> None:
+    def observe(observation: NDArray[np.int16], reward: int, flags: int, action: int, outputs: bytes = b"") -> None:
         if action >= 0:
             visits.append(_Visit(observation / one, observation.copy(), action))
 

@@ -40,7 +40,9 @@ def agent_configuration(
     *,
     continuous: bool = False,
 ) -> AgentConfiguration:
-    """The fixed-point agent of an experiment on a task with so many inputs and actions, or numbers of a continuous action.
+    """The fixed-point agent of an experiment on a task with so many inputs and actions.
+
+    `continuous`: the actions are the numbers of one action.
 
     Formats that the file leaves out are the proven ones, with `observation_frac_bits` (10 where None) for observations;
     `resolve_agent` chooses them by the task. Raises ConfigurationError for float64 experiments and for agents that

@@ -29,8 +29,8 @@ class TaskSection:
     """Factors, each a power of two: one an input, or one for all. Aim at scaled magnitudes of about 1 to 10, as "auto"
     does: it looks at the task."""
     action_scale: float | tuple[float, ...] | Literal["auto"] = AUTOMATIC
-    """Box actions: what one standard deviation of the policy is in the environment's units, a power of two, one for each
-    number of an action or one for all. "auto": the smallest that is not below half of the number's range."""
+    """Box actions: what one standard deviation of the policy is in the environment's units, a power of two, one for
+    each number of an action or one for all. "auto": the smallest that is not below half of the number's range."""
     reward: RewardMode = "delayed"
     """`delayed`: learn at the end of an episode from its return. `immediate`: learn at every step from its reward."""
     threshold: float | None = None

@@ -95,7 +95,8 @@ class Critic:
         linear = place(observation, scale - self._frac_bits)
         products = place(observation[self._left] * observation[self._right], scale - 2 * self._frac_bits)
         cubes = np.array(
-            [product_16(int(observation[i] * observation[j]), int(observation[k])) for i, j, k in self._triples], np.int64
+            [product_16(int(observation[i] * observation[j]), int(observation[k])) for i, j, k in self._triples],
+            np.int64,
         )
         cubes = place(cubes, scale + 16 - 3 * self._frac_bits)
         features = np.concatenate((place(np.ones(1, np.int64), scale), linear, products, cubes))

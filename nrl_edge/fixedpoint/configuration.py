@@ -162,15 +162,15 @@ class AgentConfiguration:
                 )
             if self.discount_exponent + self.formats.reward_frac_bits < 7:
                 raise ConfigurationError(
-                    f"reward_frac_bits = {self.formats.reward_frac_bits}: with discount 1 - 2^-{self.discount_exponent} "
-                    f"at least {7 - self.discount_exponent} are needed, or rewards would leave 32 bits"
+                    f"reward_frac_bits = {self.formats.reward_frac_bits}: discount 1 - 2^-{self.discount_exponent} "
+                    f"needs at least {7 - self.discount_exponent}, or rewards would leave 32 bits"
                 )
             if self.block_steps not in BLOCK_STEPS:
                 raise ConfigurationError(f"block_steps = {self.block_steps}: an online agent takes 1, 2 or 4")
         elif (self.critic_features, self.discount_exponent, self.block_steps) != ("products", 7, 4):
             raise ConfigurationError(
-                "critic_features, discount_exponent and block_steps belong to preset actor-critic: an edge agent has no "
-                "critic and no blocks"
+                "critic_features, discount_exponent and block_steps belong to preset actor-critic: "
+                "an edge agent has no critic"
             )
 
     @property

@@ -1,6 +1,7 @@
 """The heads of the reference agent: from the outputs of the network to an action, and what the traces need of it.
 
-A softmax over discrete actions is part of section 6 of docs/arithmetic.md, a normal distribution over numbers of section 12.
+A softmax over discrete actions is part of section 6 of docs/arithmetic.md, a normal distribution over numbers of
+section 12.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ _OUTPUT_LIMIT = 1 << 30
 class Choice(Protocol):
     """An action that was drawn, as the traces see it."""
 
-    action: int
-    """Number of a discrete action; 0 of a continuous one."""
-    error_frac_bits: int
+    @property
+    def action(self) -> int:
+        """Number of a discrete action; 0 of a continuous one."""
+        ...
+
+    @property
+    def error_frac_bits(self) -> int:
+        """Fraction bits of `error`."""
+        ...
 
     def error(self) -> IntegerArray:
         """Error of each output (n_o,) in Q error_frac_bits: the gradient of log pi with respect to it."""

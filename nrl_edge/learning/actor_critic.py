@@ -16,8 +16,8 @@ at the block's end with the sum of its deltas, instead of each delta with the tr
 (1 - gamma) r keeps V in the units of one reward, whatever gamma. An episode ends with all traces at zero.
 
 The normaliser n keeps the critic's step stable for observations of any size: with S = |x|^2, P is the running peak
-max(1 + S, P - P / 128) within the episode, and n the smallest power of two above P^2. |phi|^2 is at most (1 + S)^2; with
-products of three inputs it is at most (1 + S)^3, and P^3 takes the place of P^2.
+max(1 + S, P - P / 128) within the episode, and n the smallest power of two above P^2. |phi|^2 is at most (1 + S)^2;
+with products of three inputs it is at most (1 + S)^3, and P^3 takes the place of P^2.
 
 Arrays have a leading axis of B agents that know nothing of each other. This file holds
 

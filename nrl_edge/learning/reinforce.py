@@ -1,7 +1,8 @@
 """REINFORCE with backpropagation: the baseline that has the exact gradient.
 
 The loss of an episode is -sum_t log pi(a_t) * RPE with the very prediction error that NRL uses, by plain gradient
-descent. The error of a layer is delta_o = onehot(a) - pi (n with continuous actions a = mu + n), delta_l = f'(a_l) * W_(l+1)^T delta_(l+1), and its gradient
+descent. The error of a layer is delta_o = onehot(a) - pi (or n, with continuous actions mu + n),
+delta_l = f'(a_l) * W_(l+1)^T delta_(l+1), and its gradient
 outer(delta_l, x_(l-1)) takes the place of NRL's trace, so that clip, initial weights and baseline are the same.
 """
 

@@ -114,8 +114,8 @@ def make_rule(
     rule = rules[settings[0].rule, settings[0].preset](sizes, settings, generators)
     if continuous and not rule.takes_continuous_actions:
         raise ConfigurationError(
-            f"rule {settings[0].rule} with preset {settings[0].preset} chooses among discrete actions, and this task's are "
-            "continuous; rule nrl with preset edge or actor-critic and rule reinforce take those"
+            f"rule {settings[0].rule} with preset {settings[0].preset} chooses among discrete actions, and "
+            "this task's are continuous; rule nrl with preset edge or actor-critic and rule reinforce take those"
         )
     rule.continuous = continuous
     return rule

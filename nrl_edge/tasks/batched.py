@@ -89,7 +89,9 @@ class GymnasiumBatch:
         observations = np.empty((batch, self.inputs))
         rewards = np.empty(batch)
         terminated, truncated = np.empty(batch, dtype=np.bool_), np.empty(batch, dtype=np.bool_)
-        for row, (task, action) in enumerate(zip(self.tasks, actions if self.continuous else actions.tolist(), strict=True)):
+        for row, (task, action) in enumerate(
+            zip(self.tasks, actions if self.continuous else actions.tolist(), strict=True)
+        ):
             observations[row], rewards[row], terminated[row], truncated[row] = task.step(action)
         return observations, rewards, terminated, truncated
 

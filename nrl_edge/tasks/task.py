@@ -200,8 +200,8 @@ class Task:
             bounds = gymnasium.spaces.flatten_space(self._space)
             assert isinstance(bounds, gymnasium.spaces.Box)
             self.inputs: int = math.prod(bounds.shape)
-            """Number of observation values, flattened. `actions` is the number of actions, or of an action's numbers; an
-            agent's discrete action k is the environment's action `action_start + k`."""
+            """Number of observation values, flattened. `actions` is the number of actions, or of an action's numbers;
+            an agent's discrete action k is the environment's action `action_start + k`."""
             self.scale_exponents = scale_exponents(settings.observation_scale, self.inputs)
         except ConfigurationError:
             self.environment.close()

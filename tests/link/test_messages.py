@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from nrl_host.frames import LARGEST_FRAME, FrameDecoder, LinkCounters, encode_fr
 from nrl_host.messages import MESSAGES, TABLE, Codec
 
 TEXT = (templates_folder() / "messages.toml").read_text(encoding="utf-8")
-INPUTS = CONFIGURATION.inputs
-CODEC = Codec(INPUTS)
+# With continuous actions ACTION carries their numbers; everything else is the same.
+CONTINUOUS = replace(CONFIGURATION, policy="gaussian")
+INPUTS, OUTPUTS = CONTINUOUS.inputs, CONTINUOUS.actions
+CODEC = Codec(INPUTS, OUTPUTS)
 RANGES = {
     "u8": (0, 255),
     "u16": (0, 65535),
@@ -105,7 +108,7 @@ def values_of(item: Field) -> st.SearchStrategy[Any]:
     if item.element == "char":
         characters = st.characters(min_codepoint=32, max_codepoint=126)
         return st.text(characters, max_size=int(item.count or 0))
-    count = INPUTS if item.count == "inputs" else item.count
+    count = {"inputs": INPUTS, "outputs": OUTPUTS}.get(str(item.count), item.count)
     single = st.integers(*RANGES[item.element])
     if count is None:
         return single
@@ -174,7 +177,7 @@ def wrapper_source() -> str:
 
 @pytest.fixture(scope="module")
 def codec_library() -> ctypes.CDLL:
-    headers = {name: text for name, text in flat_sources(CONFIGURATION).items() if name.endswith(".h")}
+    headers = {name: text for name, text in flat_sources(CONTINUOUS).items() if name.endswith(".h")}
     flags = ("-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
     return ctypes.CDLL(
         str(
