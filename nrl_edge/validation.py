@@ -127,6 +127,13 @@ def validate(
             f"{experiment.name}: learning.rule = {experiment.learning.rule}: what is validated is nrl; the baselines "
             "are run beside it"
         )
+    task = make_experiment_task(experiment)
+    task.close()
+    if task.continuous is not None:
+        raise ConfigurationError(
+            f"{experiment.name}: {experiment.task.id} has continuous actions, which validate does not know yet; "
+            "`nrl-edge replay` of a run shows that targets agree, a study how it learns"
+        )
     if len(seeds) < 2:
         raise ConfigurationError(f"{len(seeds)} seeds: a confidence interval needs at least 2")
     statistics.require_statistics()
