@@ -6,10 +6,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_FLAGS ?= -n auto
-# Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for the report.
-TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium \
+# Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for report and monitor.
+TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium chromium-driver \
     gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc \
-    gcc-avr avr-libc libsimavr-dev libelf-dev doxygen arduino-core-avr
+    gcc-avr avr-libc libsimavr-dev libelf-dev doxygen cmake g++ \
+    avrdude arduino-core-avr openocd dfu-util
 
 .PHONY: help install demo test check fast-test bench docs soak clean
 .DEFAULT_GOAL := help
@@ -73,12 +74,24 @@ system-packages:
 	    { $(call apt_install,$$missing); } || [ -z "$$NRL_EDGE_REQUIRE_TOOLS" ]; \
 	fi
 
+# A second emulator of the Raspberry Pi Pico, for tests.
+NPM_PACKAGES := rp2040js@1.4.1
+
+$(VENV)/.npm: | $(BIN)/python
+	@command -v npm >/dev/null || { $(call apt_install,nodejs npm); } || [ -z "$$NRL_EDGE_REQUIRE_TOOLS" ]
+	@if command -v npm >/dev/null; then \
+	    echo "installing $(NPM_PACKAGES) ..."; \
+	    npm install --silent --no-audit --no-fund --prefix $(VENV)/npm $(NPM_PACKAGES) && touch $@; fi
+
+.PHONY: npm-packages
+npm-packages: $(VENV)/.npm
+
 check: $(VENV)/.developer
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: system-packages check
+test: system-packages npm-packages check
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 fast-test: $(VENV)/.developer

@@ -35,6 +35,10 @@ _ISA_TOOLCHAINS: dict[str, ToolchainName | None] = {
 ISAS = tuple(_ISA_TOOLCHAINS)
 """Instruction sets that there is a compiler for."""
 
+UploadTool = Literal["avrdude", "openocd", "dfu-util", "uf2"]
+UPLOAD_TOOLS: tuple[UploadTool, ...] = ("avrdude", "openocd", "dfu-util", "uf2")
+"""What writes an image to a board: programs, and `uf2`, a boot loader that shows itself as a USB drive."""
+
 _ID = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 _PORT_FAMILY = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 _PORT_KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -121,6 +125,17 @@ class Uf2:
 
     family_id: int
     """The chip's number in the UF2 specification."""
+    board_id: str | None = None
+    """What the boot loader's drive says of itself in INFO_UF2.TXT, as "Board-ID"."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What writes an image to the board from this machine, without PlatformIO."""
+
+    tool: UploadTool
+    arguments: tuple[str, ...] = ()
+    """Of the program, for this board; image and port come behind them."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +197,8 @@ class Board:
     """None where the firmware stands on no Arduino core, or on one that only PlatformIO has."""
     uf2: Uf2 | None = None
     """None where the board's boot loader does not take UF2 files."""
+    upload: Upload | None = None
+    """None where only PlatformIO's upload writes an image to it, or nothing does."""
     port: Mapping[str, int | str] = field(default_factory=dict)
     """What only the templates of its port family read: register bases and the like."""
 
@@ -258,7 +275,8 @@ def parse_board(text: str, file: str) -> Board:
 
     memory, clock, uart = section("memory", Memory), section("clock", Clock), section("uart", Uart)
     nonvolatile, source = section("nonvolatile", Nonvolatile), section("entropy_source", EntropySource)
-    platformio, uf2, arduino = section("platformio", PlatformIO), section("uf2", Uf2), section("arduino", ArduinoCore)
+    platformio, arduino = section("platformio", PlatformIO), section("arduino", ArduinoCore)
+    uf2, upload = section("uf2", Uf2), section("upload", Upload)
     board = Board(
         id=board_id,
         name=table.text("name"),
@@ -308,7 +326,8 @@ def parse_board(text: str, file: str) -> Board:
         )
         if arduino
         else None,
-        uf2=Uf2(uf2.integer("family_id", 0, (1 << 32) - 1)) if uf2 else None,
+        uf2=Uf2(uf2.integer("family_id", 0, (1 << 32) - 1), _optional_text(uf2, "board_id")) if uf2 else None,
+        upload=Upload(upload.choice("tool", UPLOAD_TOOLS), upload.strings("arguments")) if upload else None,
         port=_port(table),
     )
     _check(board, table)
@@ -331,6 +350,8 @@ def _check(board: Board, table: Table) -> None:
         table.fail("toolchain", needed)
     if board.nonvolatile is not None and 32 % board.nonvolatile.word_bytes:
         table.table("nonvolatile", _keys(Nonvolatile)).fail("word_bytes", "1, 2, 4, 8, 16 and 32 are allowed")
+    if board.upload is not None and board.upload.tool == "uf2" and (board.uf2 is None or board.uf2.board_id is None):
+        table.fail("upload", 'tool = "uf2" needs board_id under [uf2], which tells the drive of the boot loader')
     if board.toolchain is not None:
         for key, value in (("memory", board.memory), ("clock", board.clock), ("uart", board.uart)):
             if value is None:

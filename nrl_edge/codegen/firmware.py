@@ -11,7 +11,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.messages import load_message_table, messages_variables
 from nrl_edge.codegen.noise import noise_settings
-from nrl_edge.codegen.options import PLAIN, FirmwareOptions
+from nrl_edge.codegen.options import PLAIN, FirmwareOptions, OnChipEnvironment
 from nrl_edge.codegen.render import render_folder, render_template
 from nrl_edge.codegen.store import StoreSettings, program_memory, store_settings
 from nrl_edge.errors import ConfigurationError
@@ -147,17 +147,24 @@ def render_firmware(
         ("guard", _guard_files(options)),
         ("hash", render_folder("hash", {}) if hashes else {}),
         ("link", render_folder("link", variables)),
-        *(_environment_files(configuration, options) if options.environment is not None else ()),
+        *(
+            ()
+            if options.environment is None
+            else (
+                ("environment", render_environment(configuration, options.environment)),
+                ("loop", render_folder("loop", {})),
+            )
+        ),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):
         for name, text in contents.items():
             # What a port has for the weight store alone is empty where there is none.
             if text.strip():
-                files[_place(part, name)] = text
+                files[place(part, name)] = text
     main = "project/main.c" if options.environment is None else "project/main_on_chip.c"
     files["src/main.c"] = render_template(main, {})
     # The build id covers everything that is compiled; in its own file it is still empty at this point.
-    variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
+    variables["build_id"] = [f"0x{byte:02x}" for byte in build_id(files)]
     files["include/nrl_project.h"] = render_template(_PROJECT_TEMPLATE, variables)
     return dict(sorted(files.items()))
 
@@ -204,24 +211,21 @@ def _guard_files(options: FirmwareOptions) -> dict[str, str]:
     return files if options.link_key is not None else {"nrl_guard.h": files["nrl_guard.h"]}
 
 
-def _environment_files(
-    configuration: AgentConfiguration, options: FirmwareOptions
-) -> tuple[tuple[str, dict[str, str]], ...]:
-    """What simulates the task on the chip, and the loop that it is in."""
-    assert options.environment is not None
-    shifts = observation_shifts(options.environment.scale_exponents, configuration.formats.observation_frac_bits)
-    variables = {"environment": options.environment, "shifts": shifts}
-    return ("environment", render_folder("environment", variables)), ("loop", render_folder("loop", {}))
+def render_environment(configuration: AgentConfiguration, environment: OnChipEnvironment) -> dict[str, str]:
+    """What simulates the task on the chip: {file name: text}. Raises ConfigurationError for scales it cannot have."""
+    shifts = observation_shifts(environment.scale_exponents, configuration.formats.observation_frac_bits)
+    return render_folder("environment", {"environment": environment, "shifts": shifts})
 
 
-def _place(part: str, name: str) -> str:
+def place(part: str, name: str) -> str:
     """Path of a rendered file inside the project."""
     if name.endswith(".h"):
         return f"include/{name}"
     return name if name.endswith(LINKER_SCRIPT_SUFFIX) else f"src/{part}/{name}"
 
 
-def _build_id(files: dict[str, str]) -> bytes:
+def build_id(files: dict[str, str]) -> bytes:
+    """First bytes of the SHA-256 of {path: text}."""
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{PurePosixPath(path)}\0{files[path]}\0".encode())

@@ -21,7 +21,7 @@ CH340 = PortInformation("/dev/ttyUSB0", "USB Serial", (0x1A86, 0x7523), None)
 OTHER = PortInformation("/dev/ttyS0", "n/a", None, None)
 TOOLS = (
     *("arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "avr-gcc", "qemu-system-arm", "qemu-system-riscv32"),
-    *("avrdude", "dfu-util", "apt-get"),
+    *("avrdude", "dfu-util", "openocd", "apt-get"),
 )
 
 
@@ -89,9 +89,8 @@ def test_every_tool_that_a_board_needs_is_looked_at(healthy: Machine) -> None:
         emulator = board.emulator.split()[0] if board.emulator else ""
         expected |= {f"Arduino core {board.arduino.core}"} if board.arduino else set()
         expected |= {"simavr": {"libsimavr"}, "unicorn": set(), "": set()}.get(emulator, {emulator})
-        expected |= {"avrdude"} if board.isa == "avr" else set()
-        if board.platformio is not None and board.platformio.upload_protocol == "dfu":
-            expected.add("dfu-util")
+        if board.upload is not None and board.upload.tool != "uf2":
+            expected.add(board.upload.tool)
         assert missing == expected, board.id
 
 

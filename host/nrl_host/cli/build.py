@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from nrl_edge.codegen.options import firmware_options
-from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment import load_experiment
+from nrl_host.board_build import STACK_RESERVE_BYTES
+from nrl_host.build import build_experiment
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.platformio import build_project
@@ -21,6 +22,7 @@ class Toolchain(StrEnum):
 
     SYSTEM = "system"
     PLATFORMIO = "platformio"
+    DIRECT = "direct"
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +47,10 @@ def build(
     ] = None,
     toolchain: Annotated[
         Toolchain,
-        typer.Option(help="Of a project: system, this machine's compiler, no registry; platformio, what it fetches."),
+        typer.Option(
+            help="system: PlatformIO with this machine's compilers, no registry; platformio: with what it fetches; "
+            "direct, for experiments: the compiler alone."
+        ),
     ] = Toolchain.SYSTEM,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -53,18 +58,13 @@ def build(
     """Build firmware. For a board: its sizes against the board's limits, refused where it does not fit."""
     output = Output(as_json, quiet)
     if source.is_dir() or (not source.exists() and board is None):
-        program = build_project(source, environment, toolchain.value)
+        if toolchain is Toolchain.DIRECT:
+            raise ConfigurationError("--toolchain direct builds experiments: name an experiment file and its --board")
+        fetched = toolchain is Toolchain.PLATFORMIO
+        program = build_project(source, environment, "platformio" if fetched else "system")
         output.result({"program": str(program), "environment": program.parent.name}, f"built {program}")
         return
-    experiment = load_experiment(source)
-    built = build_for_board(
-        resolve_agent(experiment),
-        board or experiment.board.id,
-        seed=experiment.entropy.seed,
-        entropy_mode=experiment.entropy.mode,
-        options=firmware_options(experiment),
-        folder=output_folder,
-    )
+    built = build_experiment(load_experiment(source), board, folder=output_folder, toolchain=toolchain.value)
     sizes = built.sizes
     flash = (
         f"{built.flash_bytes} of {built.flash_limit_bytes} bytes ({built.flash_bytes / built.flash_limit_bytes:.0%})"
