@@ -129,7 +129,7 @@ def build(core: Core, sources: Mapping[str, str], inputs: int, extra_flags: Sequ
         # No port: an address for code, one for variables, and the driver's main where a program starts.
         flags += [f"-Wl,-Ttext={CODE_BASE:#x}", f"-Wl,-Tdata={RAM_BASE:#x}", "-Wl,-e,main"]
     else:
-        rom = templates_folder() / "port" / "avr" / "nrl_port_rom.h"
+        rom = templates_folder() / "port" / "avr_rom" / "nrl_port_rom.h"
         files["nrl_port_rom.h"] = rom.read_text(encoding="utf-8")
         flags.append(f"-Wl,--defsym=__stack={AVR_LAST_BYTE_OF_RAM:#x}")
         flags.append(f"-Wl,--defsym=__DATA_REGION_LENGTH__={AVR_LAST_BYTE_OF_RAM:#x}")

@@ -105,7 +105,7 @@ def _linked(board: Board, sources: Mapping[str, str], roots: Sequence[str]) -> I
     if is_freestanding(board):
         flags = (*flags, f"-Wl,-Ttext={CODE_BASE:#x}", f"-Wl,-Tdata={RAM_BASE:#x}")
     else:
-        rom = templates_folder() / "port" / "avr" / "nrl_port_rom.h"
+        rom = templates_folder() / "port" / "avr_rom" / "nrl_port_rom.h"
         files["nrl_port_rom.h"] = rom.read_text(encoding="utf-8")
         flags = (*flags, "-nostartfiles")
     path = build_cached(

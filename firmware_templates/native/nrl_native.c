@@ -3,6 +3,8 @@
  */
 #include "nrl_native.h"
 
+#include "nrl_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,14 +178,16 @@ void nrl_native_action(const nrl_native_t *native, int16_t *outputs)
 #endif
 }
 
-const nrl_parameter_t *nrl_native_weights(const nrl_native_t *native)
+void nrl_native_parameters(nrl_native_t *native, nrl_parameter_t *weights, nrl_parameter_t *traces)
 {
-    return native->agent.weights;
-}
+    for (unsigned i = 0; i < NRL_ROWS; ++i) {
+        const nrl_row_t row = nrl_row(&native->agent, i);
 
-const nrl_parameter_t *nrl_native_traces(const nrl_native_t *native)
-{
-    return native->agent.traces;
+        for (size_t j = 0; j < row.columns; ++j) {
+            *weights++ = row.weights[j * row.stride];
+            *traces++ = row.traces[j * row.stride];
+        }
+    }
 }
 
 void nrl_native_status(const nrl_native_t *native, nrl_native_status_t *status)

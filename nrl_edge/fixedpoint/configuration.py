@@ -39,6 +39,8 @@ MAX_CUBIC_INPUTS = 8
 CRITIC_TRACE_DECAY: dict[CriticFeatures, int] = {"products": 51, "squares": 51, "cubes": 54}
 """In 64ths, by features."""
 
+MIN_CONTINUOUS_OBSERVATION_FRAC_BITS = 2
+"""Smallest Fx of an agent with continuous actions, so that its output's errors are always shifted down."""
 GAUSSIAN_BYTES = 12
 """Random bytes whose sum is one normally distributed number (section 12)."""
 
@@ -128,6 +130,11 @@ class AgentConfiguration:
             check("hidden units", units, 1, MAX_HIDDEN_UNITS)
         if self.policy not in POLICIES:
             raise ConfigurationError(f"policy = {self.policy!r}: allowed are {', '.join(POLICIES)}")
+        if self.continuous and self.formats.observation_frac_bits < MIN_CONTINUOUS_OBSERVATION_FRAC_BITS:
+            raise ConfigurationError(
+                f"observation_frac_bits = {self.formats.observation_frac_bits}: a gaussian policy takes at least "
+                f"{MIN_CONTINUOUS_OBSERVATION_FRAC_BITS}"
+            )
         check("actions", self.actions, 1 if self.continuous else MIN_ACTIONS, MAX_ACTIONS)
         check("learning_rate_exponent", self.learning_rate_exponent, 0, 20)
         if self.clip_exponent is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.fixedpoint.configuration import (
+    MIN_CONTINUOUS_OBSERVATION_FRAC_BITS,
     MIN_CRITIC_OBSERVATION_FRAC_BITS,
     AgentConfiguration,
     CriticFeatures,
@@ -65,7 +66,10 @@ def random_online_configuration(rng: np.random.Generator, largest_layer: int = 1
 def random_continuous_configuration(rng: np.random.Generator, largest_layer: int = 128) -> AgentConfiguration:
     """With a Gaussian policy of 1 to 16 numbers, of either preset; online ones with any critic, discount and block."""
     online = rng.random() < 0.7
-    made = (random_online_configuration if online else random_configuration)(rng, largest_layer)
+    make = random_online_configuration if online else random_configuration
+    made = make(rng, largest_layer)
+    while made.formats.observation_frac_bits < MIN_CONTINUOUS_OBSERVATION_FRAC_BITS:
+        made = make(rng, largest_layer)
     made = replace(made, policy="gaussian", actions=int(rng.choice([1, 1, 2, 3, 16])))
     if not online:
         return made
