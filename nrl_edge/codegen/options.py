@@ -5,11 +5,20 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment
 
 LINK_KEY_BYTES = 32
+
+ProfileDetail = Literal["off", "steps", "phases"]
+PROFILE_DETAILS: tuple[ProfileDetail, ...] = ("off", "steps", "phases")
+"""How much a build counts of what it costs, at the index that PROFILE_REPLY carries."""
+PROFILE_PHASES = (
+    *("link", "other", "observation", "noise", "forward", "difference", "policy", "trace", "critic", "update"),
+)
+"""Phases of a call of step, in the order that PROFILE_REPLY carries them."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,8 @@ class FirmwareOptions:
     """Episodes between two saves in the weight store; 0: the firmware has none."""
     link_key: bytes | None = field(default=None, repr=False)
     """Without this key (32 bytes) the firmware takes nothing but steps that changes its agent; None: it has none."""
+    profile: ProfileDetail = "off"
+    """What the firmware counts of what it costs, at the price of being larger and slower (docs/profile.md)."""
 
     def __post_init__(self) -> None:
         if self.link_key is not None and len(self.link_key) != LINK_KEY_BYTES:
@@ -27,7 +38,7 @@ class FirmwareOptions:
 
 
 PLAIN = FirmwareOptions()
-"""Neither weight store nor key."""
+"""Neither weight store nor key, and nothing is counted."""
 
 
 def firmware_options(experiment: Experiment) -> FirmwareOptions:

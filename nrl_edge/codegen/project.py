@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nrl_edge import __version__
@@ -12,7 +13,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
-from nrl_edge.codegen.options import firmware_options
+from nrl_edge.codegen.options import ProfileDetail, firmware_options
 from nrl_edge.codegen.render import render_template, write_files
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, explicit_experiment
@@ -22,8 +23,13 @@ MARKER = "nrl_project.json"
 """Lists the files that were generated, so that a project can be generated again without touching anything else."""
 
 
-def render_project(experiment: Experiment, configuration: AgentConfiguration) -> dict[str, str]:
-    """All files of the project by their path inside it. The same experiment always gives the same text."""
+def render_project(
+    experiment: Experiment, configuration: AgentConfiguration, *, profile: ProfileDetail = "off"
+) -> dict[str, str]:
+    """All files of the project by their path inside it. The same experiment always gives the same text.
+
+    `profile` is what the firmware counts of what it costs (docs/profile.md).
+    """
     board = find_board(experiment.board.id)
     flags, libraries = build_flags(board)
     files = render_firmware(
@@ -31,7 +37,7 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
         board=board,
-        options=firmware_options(experiment),
+        options=replace(firmware_options(experiment), profile=profile),
     )
     core = set(render_core(configuration))
     values = {
@@ -71,8 +77,10 @@ def compile_command(board: Board, has_linker_script: bool) -> str:
     return f"{board.toolchain}-gcc {options} src/*.c src/*/*.c {' '.join((*libraries, '-o', 'firmware.elf'))}"
 
 
-def write_project(experiment: Experiment, configuration: AgentConfiguration, folder: Path) -> list[Path]:
-    """Write the project into `folder` and return its files.
+def write_project(
+    experiment: Experiment, configuration: AgentConfiguration, folder: Path, *, profile: ProfileDetail = "off"
+) -> list[Path]:
+    """Write the project into `folder` and return its files; `profile` is as for `render_project`.
 
     An earlier generated project in the folder is replaced, file by file, and nothing else is touched. Raises
     ConfigurationError where the folder holds something that was not generated, or cannot be written.
@@ -84,7 +92,7 @@ def write_project(experiment: Experiment, configuration: AgentConfiguration, fol
             raise ConfigurationError(
                 f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
             )
-        files = render_project(experiment, configuration)
+        files = render_project(experiment, configuration, profile=profile)
         _remove_stale(folder, files)
         return write_files(files, folder)
     except OSError as error:

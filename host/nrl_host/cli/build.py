@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from nrl_edge.codegen.options import firmware_options
 from nrl_edge.experiment import load_experiment, resolve_agent
 from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
-from nrl_host.cli.options import JsonOption, QuietOption
+from nrl_host.cli.options import JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.platformio import build_project
 
@@ -47,6 +48,7 @@ def build(
         Toolchain,
         typer.Option(help="Of a project: system, this machine's compiler, no registry; platformio, what it fetches."),
     ] = Toolchain.SYSTEM,
+    profile: ProfileOption = ProfileChoice.OFF,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -62,7 +64,7 @@ def build(
         board or experiment.board.id,
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
-        options=firmware_options(experiment),
+        options=replace(firmware_options(experiment), profile=profile.value),
         folder=output_folder,
     )
     sizes = built.sizes

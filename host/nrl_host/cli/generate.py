@@ -9,7 +9,7 @@ import typer
 
 from nrl_edge.codegen.project import write_project
 from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_host.cli.options import ExperimentArgument, JsonOption, QuietOption
+from nrl_host.cli.options import ExperimentArgument, JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
 
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 def generate(
     experiment: ExperimentArgument,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the project.")] = None,
+    profile: ProfileOption = ProfileChoice.OFF,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -29,7 +30,7 @@ def generate(
     loaded = load_experiment(experiment)
     configuration = resolve_agent(loaded)
     folder = output or experiment.parent / "firmware"
-    files = write_project(loaded, configuration, folder)
+    files = write_project(loaded, configuration, folder, profile=profile.value)
     talk.result(
         {
             "project": str(folder),

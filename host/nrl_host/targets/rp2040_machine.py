@@ -1,6 +1,6 @@
 """A Raspberry Pi Pico: an RP2040 whose core is unicorn's, and whose peripherals are modelled here, behind TCP.
 
-    python -m nrl_host.targets.rp2040_machine IMAGE [--flash FILE] [--seed N] [--rosc KIND]
+    python -m nrl_host.targets.rp2040_machine IMAGE [--flash FILE] [--seed N] [--rosc KIND] [--count]
 
 prints "listening on 127.0.0.1:PORT", serves one peer after the other, and ends when standard input closes. IMAGE is an
 ELF file. Start-up is the chip's: the second stage is checked and run as the boot ROM does it (RP2040 Datasheet 2.8.1).
@@ -8,6 +8,8 @@ FILE is the flash chip: what is written is kept there.
 
 Interrupts are taken where the core sleeps and where it unmasks them, and nowhere else: this program never waits for one
 in a loop. Time is that of this computer while the core sleeps, and a microsecond for every look at the timer.
+
+With --count the system timer counts instructions, one a tick; without, it stands still, and the machine is faster.
 
 KIND is how the ring oscillator's random bit is: `healthy` (biased and correlated as the real one), `zero`, `one`,
 `period2`, `bias60`, `dead` (the oscillator never runs), or `late:N` (healthy for N bits, then stuck at one).
@@ -51,6 +53,9 @@ _UART_INTERRUPT, _TIMER_INTERRUPT = 20, 0
 
 _RESETS, _CLOCKS, _XOSC, _PLL, _ROSC = 0x4000C000, 0x40008000, 0x40024000, 0x40028000, 0x40060000
 _UART, _TIMER = 0x40034000, 0x40054000
+_SYSTICK_RELOAD, _SYSTICK_VALUE = _SYSTEM + 0x14, _SYSTEM + 0x18
+_WIDE_INSTRUCTIONS = (0b11101, 0b11110, 0b11111)
+"""The upper five bits of a Thumb instruction of 32 bits."""
 
 
 class RingOscillator:
@@ -98,6 +103,8 @@ class Machine:
         oscillator: RingOscillator,
         receive: Callable[[float], bytes | None],
         send: Callable[[bytes], None],
+        *,
+        counts: bool = False,
     ) -> None:
         self._flash = flash
         self._oscillator = oscillator
@@ -111,6 +118,9 @@ class Machine:
         self._timer_raised = False
         self._reset_wanted = False
         self._operation: tuple[str, tuple[int, ...]] | None = None
+        self._counts = counts
+        self._instructions = 0
+        self._block_lengths: dict[tuple[int, int], int] = {}
         self._core = self._make_core()
 
     # The core
@@ -124,7 +134,9 @@ class Machine:
         core.mem_map(0, ROM_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
         core.mmio_map(*_PERIPHERALS, self._read_peripheral, None, self._write_peripheral, None)
         core.mmio_map(_SSI, 0x1000, self._read_plain, _SSI, self._write_plain, _SSI)
-        core.mmio_map(_SYSTEM, 0x1000, self._read_plain, _SYSTEM, self._write_system, None)
+        core.mmio_map(_SYSTEM, 0x1000, self._read_system, None, self._write_system, None)
+        if self._counts:
+            core.hook_add(unicorn.UC_HOOK_BLOCK, self._count_block)
         core.hook_add(unicorn.UC_HOOK_INTR, lambda uc, number, data: uc.emu_stop())
         self._add_rom(core)
         return core
@@ -271,6 +283,30 @@ class Machine:
     def _write_plain(self, core: Any, offset: int, size: int, value: int, base: int) -> None:
         self._registers[base + offset] = value
 
+    def _count_block(self, core: Any, address: int, size: int, data: object) -> None:
+        """A block of instructions is about to run, all of them.
+
+        A register that is read in it sees those behind the reading as well: always as many for the same place in the
+        program, so that differences between readings of one place are exact.
+        """
+        length = self._block_lengths.get((address, size))
+        if length is None:
+            code = bytes(core.mem_read(address, size))
+            length, place = 0, 0
+            while place < size:
+                place += 4 if code[place + 1] >> 3 in _WIDE_INSTRUCTIONS else 2
+                length += 1
+            if address >= FLASH_BASE and address < RAM_BASE:
+                # What is in RAM may be overwritten by another program.
+                self._block_lengths[address, size] = length
+        self._instructions += length
+
+    def _read_system(self, core: Any, offset: int, size: int, data: object) -> int:
+        if _SYSTEM + offset == _SYSTICK_VALUE and self._counts:
+            reload = self._registers.get(_SYSTICK_RELOAD, 0)
+            return reload - self._instructions % (reload + 1)
+        return self._registers.get(_SYSTEM + offset, 0)
+
     def _write_system(self, core: Any, offset: int, size: int, value: int, data: object) -> None:
         if offset == 0x100:
             self._enabled |= value
@@ -377,6 +413,7 @@ def main() -> None:
     parser.add_argument("--flash", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rosc", default="healthy")
+    parser.add_argument("--count", action="store_true")
     options = parser.parse_args()
     peer = _Peer()
     if options.flash is None:
@@ -387,7 +424,8 @@ def main() -> None:
             options.flash.write_bytes(b"\xff" * FLASH_BYTES)
         with options.flash.open("r+b") as file:
             flash = mmap.mmap(file.fileno(), FLASH_BYTES)
-    machine = Machine(flash, RingOscillator(options.rosc, options.seed), peer.receive, peer.send)
+    oscillator = RingOscillator(options.rosc, options.seed)
+    machine = Machine(flash, oscillator, peer.receive, peer.send, counts=options.count)
     machine.load(options.image)
     print(f"listening on 127.0.0.1:{peer.listener.getsockname()[1]}", flush=True)
     machine.run()

@@ -47,6 +47,7 @@ static struct {
     size_t waiting; /* bytes of `outgoing` that are still to be sent */
     uint8_t outgoing[4096];
     unsigned lowest_stack; /* address of the stack pointer at its lowest */
+    unsigned last_stack;   /* the same an instruction ago */
 } harness = {.listener = NO_FILE, .peer = NO_FILE, .running = true, .ready_for_byte = true};
 
 static void quiet_logger(avr_t *avr, const int level, const char *format, va_list arguments)
@@ -223,14 +224,19 @@ static bool save_eeprom(avr_t *avr, const char *path)
     return fclose(file) == 0 && written;
 }
 
-/* Start-up code sets the stack pointer to the end of RAM; before that it is 0. */
+/*
+ * What was pushed: one to three bytes by an instruction or an interrupt. A frame that is made moves the pointer further at
+ * once, in two halves, between which it points to a place that nobody uses; and start-up code sets it to the end of RAM.
+ */
 static void note_stack(const avr_t *avr)
 {
     const unsigned pointer = (unsigned)avr->data[R_SPL] | (unsigned)avr->data[R_SPH] << 8;
+    const unsigned pushed = harness.last_stack - pointer;
 
-    if (pointer > 0xffu && pointer < harness.lowest_stack) {
+    if (pushed >= 1u && pushed <= 3u && pointer < harness.lowest_stack) {
         harness.lowest_stack = pointer;
     }
+    harness.last_stack = pointer;
 }
 
 static void run(avr_t *avr)

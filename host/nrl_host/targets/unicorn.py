@@ -13,7 +13,7 @@ from nrl_edge.boards import Board
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.targets.emulated import EmulatedTarget
+from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
 
 _MACHINES = {"rp2040": "nrl_host.targets.rp2040_machine"}
 
@@ -22,8 +22,10 @@ class UnicornTarget(EmulatedTarget):
     """The firmware of one agent on a chip whose core is unicorn's, behind TCP on 127.0.0.1; see EmulatedTarget.
 
     The chip keeps its flash over a restart, and forgets it when it is stopped. `oscillator` is how its generator is:
-    see `rp2040_machine`.
+    see `rp2040_machine`. With `options.profile` the system timer counts instructions.
     """
+
+    counting_unit: CountingUnit = "instructions"
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class UnicornTarget(EmulatedTarget):
             [
                 *(sys.executable, "-m", self._machine, str(program), "--flash", str(flash)),
                 *("--seed", str(self._seed), "--rosc", self._oscillator),
+                *(("--count",) if self._options.profile != "off" else ()),
             ],
             dies_with_us=True,
         )
