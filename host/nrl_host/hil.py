@@ -156,20 +156,24 @@ def simulate_firmware(
     until_solved: bool = False,
     on_warning: Callable[[str], None] = lambda sentence: None,
     line_faults: LineFaults | None = None,
+    generator: str = "healthy",
 ) -> RunSummary:
     """Generate, build and run the experiment's firmware on this computer, and run the experiment with it.
 
     `board` is the id of the board whose firmware it is: it runs in the board's emulator, that of "desktop" as a process
-    behind `transport`. `program` is firmware that was built already. Raises MissingToolError where the compiler or the
-    emulator is not installed, ConfigurationError for a board without an emulator.
+    behind `transport`. `program` is firmware that was built already; `generator` is as for `make_target`. Raises
+    MissingToolError where the compiler or the emulator is not installed, ConfigurationError for a board without an
+    emulator.
     """
     configuration = resolve_agent(experiment)
     seed, mode, options = experiment.entropy.seed, experiment.entropy.mode, firmware_options(experiment)
     place: Target
-    if board == "desktop":
+    if board == "desktop" and generator == "healthy":
         place = DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program, options=options)
     else:
-        place = make_target(board, configuration, mode, seed=seed, program=program, options=options)
+        place = make_target(
+            board, configuration, mode, seed=seed, program=program, options=options, generator=generator
+        )
     with place as target:
         return run_hil(
             experiment,

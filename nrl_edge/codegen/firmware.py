@@ -44,6 +44,15 @@ def default_data_bytes(board: Board) -> int:
     return max(SMALLEST_DATA_BYTES, min(LARGEST_DATA_BYTES, board.memory.ram_bytes // _RAM_SHARE_OF_DATA))
 
 
+_FAMILY_BASES: dict[str, tuple[str, ...]] = {
+    "rp2040": ("rp2",),
+    "rp2350": ("rp2",),
+    "stm32f4": ("stm32",),
+    "stm32l4": ("stm32",),
+}
+"""What families of one vendor share, in a folder of its own."""
+
+
 def port_folders(board: Board) -> tuple[str, ...]:
     """Folders below the templates that make up a board's port, the more general first.
 
@@ -54,7 +63,8 @@ def port_folders(board: Board) -> tuple[str, ...]:
         shared = ("freestanding", "cortex_m")
     elif board.toolchain == "riscv64-unknown-elf":
         shared = ("freestanding", "riscv")
-    return tuple(f"port/{name}" for name in (*shared, board.port_family))
+    bases = _FAMILY_BASES.get(board.port_family, ())
+    return tuple(f"port/{name}" for name in (*shared, *bases, board.port_family))
 
 
 def render_firmware(

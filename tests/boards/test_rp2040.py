@@ -164,7 +164,7 @@ def test_a_generator_that_is_sick_from_the_start_gives_no_weights(kind: str) -> 
     from nrl_host.targets.unicorn import UnicornTarget
 
     require_board("pico")
-    with UnicornTarget(CONFIGURATION, "pico", "raw", oscillator=kind) as target, Link(target.url) as link:
+    with UnicornTarget(CONFIGURATION, "pico", "raw", generator=kind) as target, Link(target.url) as link:
         assert link.hello.agent_state == 0
         assert SICK[kind] in noise_health_text(link.hello.entropy_health)
         with pytest.raises(DeviceError, match="the entropy source failed"):
@@ -183,7 +183,7 @@ def test_a_generator_that_fails_in_mid_episode_ends_learning_and_not_acting() ->
     good = 60_000
     cutoff = noise_settings(configuration, find_board("pico")).hard.repetition
     warnings: list[str] = []
-    with UnicornTarget(configuration, "pico", "seeded", oscillator=f"late:{good}") as target, Link(target.url) as link:
+    with UnicornTarget(configuration, "pico", "seeded", generator=f"one@{good}") as target, Link(target.url) as link:
         agent = LinkAgent(link, configuration, EntropySettings("raw"))
         agent.on_warning = warnings.append
         observation = np.array([100, -50, 30, 10], np.int16)
@@ -217,7 +217,7 @@ def test_sixty_percent_ones_are_found_within_the_window_of_the_proportion_test()
     require_board("pico")
     settings = noise_settings(CONFIGURATION, find_board("pico"))
     assert settings.hard.proportion > 0.6 * WINDOW + 5 * (0.24 * WINDOW) ** 0.5
-    with UnicornTarget(CONFIGURATION, "pico", oscillator="bias60") as target, Link(target.url) as link:
+    with UnicornTarget(CONFIGURATION, "pico", generator="bias60") as target, Link(target.url) as link:
         agent = LinkAgent(link, CONFIGURATION, EntropySettings("raw"))
         for call in range(400):
             agent.step(np.array([100, -50, 30, 10], np.int16), 0, call % 20 == 19, False)

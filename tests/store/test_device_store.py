@@ -44,7 +44,13 @@ def lived(episodes: int) -> Agent:
     "board_id",
     [
         "desktop",
-        *(pytest.param(board, marks=pytest.mark.slow) for board in ("microbit", "uno", "mega2560", "pico")),
+        *(
+            pytest.param(board, marks=pytest.mark.slow)
+            for board in (
+                *("microbit", "uno", "mega2560", "pico", "pico2"),
+                *("nucleo_l476rg", "nucleo_l432kc", "nucleo_g474re"),
+            )
+        ),
     ],
 )
 def test_a_device_goes_on_from_its_last_save(board_id: str) -> None:

@@ -59,6 +59,14 @@ def sim(
     run: RunOption = None,
     resume: ResumeOption = False,
     line_faults: LineFaultsOption = None,
+    generator: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="How the random number generator of a modelled chip is: healthy, zero, one, period2, bias60, dead or"
+            " error; with @N behind it, from bit N on, as in one@60000. See docs/noise.md.",
+        ),
+    ] = "healthy",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -75,6 +83,8 @@ def sim(
         if target in _LOCAL:
             if faults is not None:
                 raise ConfigurationError(f"--line-faults: target {target} has no line; choose desktop or a board")
+            if generator != "healthy":
+                raise ConfigurationError(f"--generator: target {target} has none; choose a board with a modelled chip")
             return simulate(loaded, _LOCAL[target], run=run, resume=resume, stop=stop, on_episode=on_episode)
         return simulate_firmware(
             loaded,
@@ -86,6 +96,7 @@ def sim(
             on_episode=on_episode,
             on_warning=output.warn,
             line_faults=faults,
+            generator=generator,
         )
 
     if target not in _LOCAL and target not in (ids := [board.id for board in load_boards()]):

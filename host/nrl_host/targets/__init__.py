@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Protocol
 
 from nrl_edge.agent import EntropyMode
-from nrl_edge.boards import find_board
+from nrl_edge.boards import Board, find_board, load_boards
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.targets.machines.generators import BitSource
 
 
 class Target(Protocol):
@@ -66,14 +67,17 @@ def make_target(
     folder: Path | None = None,
     program: Path | None = None,
     options: FirmwareOptions = PLAIN,
+    generator: str = "healthy",
 ) -> Target:
     """The place on this computer where the firmware of a board runs: a process, or the board's emulator.
 
     `seed` and `entropy_mode` are what the firmware starts with at power-on; `folder` takes its sources and image;
     `program` is an image that was built already, otherwise `options` are what the firmware has besides
-    its agent. Raises ConfigurationError for a board without an emulator.
+    its agent. `generator` makes the random number generator of a modelled chip sick (`machines.generators`). Raises
+    ConfigurationError for a board without an emulator, and for a sick generator where the emulator has none to offer.
     """
     board = find_board(board_id)
+    sick = {} if generator == "healthy" else _sick_generator(board, generator)
     if board.toolchain is None:
         from nrl_host.targets.desktop import DesktopTarget
 
@@ -86,6 +90,20 @@ def make_target(
         )
     module, name = _EMULATORS[emulator]
     target: Target = getattr(importlib.import_module(module), name)(
-        configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options
+        configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options, **sick
     )
     return target
+
+
+def _sick_generator(board: Board, generator: str) -> dict[str, str]:
+    """The argument for a target whose generator can be made sick."""
+    if board.emulator is None or board.emulator.split()[0] != "unicorn":
+        able = [each.id for each in load_boards() if each.emulator is not None and each.emulator.startswith("unicorn ")]
+        raise ConfigurationError(
+            f"board {board.id!r} has no generator that could be made sick here; boards that have are {', '.join(able)}"
+        )
+    try:
+        BitSource(generator, 0)
+    except ValueError as error:
+        raise ConfigurationError(f"{error}") from error
+    return {"generator": generator}

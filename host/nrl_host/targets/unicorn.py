@@ -1,4 +1,4 @@
-"""The firmware of a Raspberry Pi Pico on an emulated RP2040: the image that the board would be flashed with."""
+"""The firmware of a board on a chip whose core is unicorn's: the image that the board would be flashed with."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from nrl_edge.errors import ConfigurationError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
 
-_MACHINES = {"rp2040": "nrl_host.targets.rp2040_machine"}
-
 
 class UnicornTarget(EmulatedTarget):
     """The firmware of one agent on a chip whose core is unicorn's, behind TCP on 127.0.0.1; see EmulatedTarget.
 
-    The chip keeps its flash over a restart, and forgets it when it is stopped. `oscillator` is how its generator is:
-    see `rp2040_machine`. With `options.profile` the system timer counts instructions.
+    The chip keeps its flash over a restart, and forgets it when it is stopped. `generator` is how its random number
+    generator is: healthy, or sick in some way (`machines.generators`). With `options.profile` it counts instructions.
     """
 
     counting_unit: CountingUnit = "instructions"
@@ -37,14 +35,14 @@ class UnicornTarget(EmulatedTarget):
         folder: Path | None = None,
         program: Path | None = None,
         options: FirmwareOptions = PLAIN,
-        oscillator: str = "healthy",
+        generator: str = "healthy",
     ) -> None:
         super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
         words = shlex.split(self.board.emulator or "")
-        if len(words) != 3 or words[:2] != ["unicorn", "-M"] or words[2] not in _MACHINES:
+        if len(words) != 3 or words[:2] != ["unicorn", "-M"]:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by unicorn; see `nrl-edge boards`")
-        self._machine = _MACHINES[words[2]]
-        self._oscillator = oscillator
+        self._chip = words[2]
+        self._generator = generator
         self._memory: tempfile.TemporaryDirectory[str] | None = None
 
     def start(self) -> None:
@@ -69,8 +67,8 @@ class UnicornTarget(EmulatedTarget):
         flash = Path(self._memory.name, "flash.bin")
         self._spawn(
             [
-                *(sys.executable, "-m", self._machine, str(program), "--flash", str(flash)),
-                *("--seed", str(self._seed), "--rosc", self._oscillator),
+                *(sys.executable, "-m", "nrl_host.targets.machines", self._chip, str(program)),
+                *("--flash", str(flash), "--seed", str(self._seed), "--generator", self._generator),
                 *(("--count",) if self._options.profile != "off" else ()),
             ],
             dies_with_us=True,

@@ -1,8 +1,8 @@
 /*
- * stm32f4_faults.c: the STM32F4's port against oscillators and a generator that misbehave as told.
+ * stm32_faults.c: the port of an STM32F4, STM32L4 or STM32G4 against oscillators and a generator that misbehave as told.
  *
- * usage: program CRYSTAL PLL STATUS STATUS_AFTER_RESTART WORD...
- *     CRYSTAL and PLL: 1 where it starts; the statuses: what RNG_SR reads; the words: what RNG_DR gives, again and again.
+ * usage: program OSCILLATOR PLL STATUS STATUS_AFTER_RESTART WORD...
+ *     OSCILLATOR (an F4's crystal, the 16 MHz of the others) and PLL: 1 where it starts; the statuses: what RNG_SR reads; the words: what RNG_DR gives, again and again.
  * prints: the core's Hz as the system timer is told, the UART's divider, health after start-up, then whether 8 bytes were
  * read, health, the bytes, and how often the generator was started.
  */
@@ -12,9 +12,23 @@
 #include "nrl_cpu.h"
 #include "nrl_port.h"
 
+#if defined(STM32F4)
 #define RCC_CR 0x40023800u
 #define RCC_CFGR 0x40023808u
 #define USART_BRR 0x40011008u
+#define ALWAYS_ON 0x83u /* the 16 MHz */
+#define OSCILLATOR 16u
+#define OSCILLATOR_READY 17u
+#define SOURCES_READY(crystal, pll) (1u | (crystal) << 1 | (pll) << 2)
+#else
+#define RCC_CR 0x40021000u
+#define RCC_CFGR 0x40021008u
+#define USART_BRR 0x4000440cu
+#define ALWAYS_ON 0x63u /* the L4's 4 MHz; a G4 has none, and minds no such bits */
+#define OSCILLATOR 8u
+#define OSCILLATOR_READY 10u
+#define SOURCES_READY(oscillator, pll) (1u | (oscillator) << 1 | (pll) << 3)
+#endif
 #define RNG_CR 0x50060800u
 #define RNG_SR 0x50060804u
 #define RNG_DR 0x50060808u
@@ -24,7 +38,7 @@ static struct {
     volatile uint32_t value;
 } registers[64];
 
-static uint32_t crystal, pll, status_after_restart, timer_hz;
+static uint32_t oscillator, pll, status_after_restart, timer_hz;
 static unsigned starts;
 static char **words;
 static int word_count, next_word;
@@ -46,10 +60,14 @@ volatile uint32_t *fake_register(uint32_t address)
 
     if (address == RCC_CR) {
         /* What was switched on is ready at once, or never. */
-        *word = 0x83u | (*word & (1u << 16 | 1u << 24)) | (*word & 1u << 16 && crystal ? 1u << 17 : 0u) |
+        *word = ALWAYS_ON | (*word & (1u << OSCILLATOR | 1u << 24)) |
+                (*word & 1u << OSCILLATOR && oscillator ? 1u << OSCILLATOR_READY : 0u) |
                 (*word & 1u << 24 && pll ? 1u << 25 : 0u);
     } else if (address == RCC_CFGR) {
-        *word = (*word & ~(3u << 2)) | (*word & 3u) << 2;
+        /* A source that is not ready is not switched to. */
+        if ((SOURCES_READY(oscillator, pll) >> (*word & 3u) & 1u) != 0u) {
+            *word = (*word & ~(3u << 2)) | (*word & 3u) << 2;
+        }
     } else if (address == RNG_CR) {
         if (++starts > 1) {
             *plain_register(RNG_SR) = status_after_restart;
@@ -78,7 +96,7 @@ int main(int argc, char **argv)
     if (argc < 6) {
         return 2;
     }
-    crystal = (uint32_t)strtoul(argv[1], NULL, 0);
+    oscillator = (uint32_t)strtoul(argv[1], NULL, 0);
     pll = (uint32_t)strtoul(argv[2], NULL, 0);
     *plain_register(RNG_SR) = (uint32_t)strtoul(argv[3], NULL, 0);
     status_after_restart = (uint32_t)strtoul(argv[4], NULL, 0);
