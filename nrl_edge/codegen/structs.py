@@ -48,7 +48,7 @@ _MACROS = "".join(
     f"#define {sign}INT{bits}_C(value) value{suffix}\n"
     for sign, bits, suffix in (("U", 8, ""), ("U", 16, ""), ("U", 32, ""), ("", 16, ""), ("", 32, ""))
 )
-_LIMITS = "#define UINT8_MAX 255\n#define UINT16_MAX 65535\n#define UINT32_MAX 4294967295\n#define INT32_MIN (-2147483647-1)\n"
+_LIMITS = "#define UINT8_MAX 255\n#define UINT16_MAX 65535\n#define UINT32_MAX 4294967295\n"
 _FUNCTIONS = re.compile(r"^static inline [^;{]*?\n\{.*?^\}\n", re.MULTILINE | re.DOTALL)
 
 
@@ -65,9 +65,7 @@ class _Headers(Preprocessor):  # type: ignore[misc]  # the package has no types
         name = includepath.rsplit("/", 1)[-1]
         return io.StringIO("" if is_system_include else _FUNCTIONS.sub("", self._headers[name]))
 
-    def on_include_not_found(
-        self, is_malformed: bool, is_system_include: bool, curdir: str, includepath: str
-    ) -> None:
+    def on_include_not_found(self, is_malformed: bool, is_system_include: bool, curdir: str, includepath: str) -> None:
         """Never: on_file_open answers for all."""
         raise FileNotFoundError(includepath)
 
@@ -186,8 +184,7 @@ class Layouts:
             value = self._value(node.expr)
             return {"-": -value, "+": value, "~": ~value, "!": int(not value)}[node.op]
         if isinstance(node, c_ast.BinaryOp):
-            left, right = self._value(node.left), self._value(node.right)
-            return _OPERATIONS[node.op](left, right)
+            return int(_OPERATIONS[node.op](self._value(node.left), self._value(node.right)))
         raise TypeError(f"an expression that budgets do not know: {type(node).__name__}")
 
 

@@ -153,7 +153,7 @@ class CortexM(ABC):
         return core
 
     def count_instructions(self) -> None:
-        """Let the core's counters count: the trace unit's, and the system timer where it is no clock with an interrupt."""
+        """Let the core's counters count: the trace unit's, and the system timer where it is no clock of the port."""
         self._instructions = 0
         self.core.mmio_map(_TRACE_BASE, 0x1000, self._read_trace, None, self._write_trace, None)
         self.core.hook_add(unicorn.UC_HOOK_BLOCK, self._count_block)
