@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from benchmarks.comparison import Comparison, OnPair, Target, measure_in_turns
 from benchmarks.link_speed import CONFIGURATION, Echo, steps_per_second
 from nrl_edge.agent import EntropySettings
+from nrl_edge.boards import find_board
+from nrl_edge.codegen.firmware import render_firmware
 from nrl_edge.native.compiler import build_cached
-from nrl_edge.resources import templates_folder
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link
 from nrl_host.targets.desktop import DesktopTarget, Transport
 
 
 def build_echo() -> Path:
-    """The echo program, from the user's cache of builds."""
-    sources = (
-        Path(__file__).with_name("link_echo.c"),
-        templates_folder() / "port" / "desktop" / "nrl_port_desktop.c",
-        templates_folder() / "link" / "nrl_port.h",
-        templates_folder() / "link" / "nrl_trng.h",
-    )
-    return build_cached({source.name: source.read_text(encoding="utf-8") for source in sources}, "link-echo")
+    """The echo program, from the user's cache of builds: the port of the desktop's firmware under another main."""
+    firmware = render_firmware(CONFIGURATION, seed=1, entropy_mode="seeded", board=find_board("desktop"))
+    port = {
+        PurePosixPath(path).name: text for path, text in firmware.items() if path.startswith(("include/", "src/port/"))
+    }
+    echo = Path(__file__).with_name("link_echo.c")
+    return build_cached({**port, echo.name: echo.read_text(encoding="utf-8")}, "link-echo")
 
 
 def compare_link(transport: Transport, steps: int, pairs: int, on_pair: OnPair) -> Comparison:

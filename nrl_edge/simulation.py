@@ -219,13 +219,14 @@ def run_agent(
             noise=noise_report() if noise_report is not None else None,
         )
         if folder is not None:
-            _keep(folder, agent, summary)
+            keep_summary(folder, agent, summary)
         return summary
     finally:
         task.close()
 
 
-def _keep(folder: RunFolder, agent: Agent, summary: RunSummary) -> None:
+def keep_summary(folder: RunFolder, agent: Agent, summary: RunSummary) -> None:
+    """Write a run's weights and what came of it; a finished run is closed, an interrupted one can be resumed."""
     snapshot = agent.snapshot()
     folder.save_weights(snapshot_weights(snapshot, agent.configuration))
     if summary.interrupted:

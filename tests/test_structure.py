@@ -137,7 +137,7 @@ def c_files(*folders: str) -> list[Path]:
     return [path for path in found if path.name.removesuffix(".j2").endswith((".c", ".h"))]
 
 
-@pytest.mark.parametrize("path", c_files("core", "noise", "link"), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", c_files("core", "noise", "link", "loop", "environment"), ids=lambda path: path.name)
 def test_core_noise_and_link_are_pure_c(path: Path) -> None:
     code = COMMENTS.sub(" ", path.read_text(encoding="utf-8"))
     assert set(re.findall(r"#\s*include\s*<([^>]+)>", code)) <= ALLOWED_HEADERS

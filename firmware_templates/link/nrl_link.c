@@ -220,6 +220,9 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
     if (!nrl_unpack_step(payload, length, &step)) {
         return nrl_link_refuse_length(link, NRL_MESSAGE_STEP, length);
     }
+    if (link->is_autonomous) {
+        return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_AUTONOMOUS, 0);
+    }
     if ((step.flags & ~(NRL_STEP_TERMINATED | NRL_STEP_TRUNCATED)) != 0) {
         return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_BAD_VALUE, step.flags);
     }
@@ -637,7 +640,7 @@ static void nrl_link_send_telemetry(nrl_link_t *link)
     nrl_telemetry_t telemetry;
     size_t length;
 
-    if (nrl_port_write_room() < NRL_FRAME_BYTES(NRL_TELEMETRY_BYTES) + NRL_FRAME_OVERHEAD) {
+    if (nrl_port_write_room() < NRL_TELEMETRY_FRAME_BYTES) {
         link->counters.telemetry_dropped++;
         return;
     }
@@ -654,6 +657,14 @@ static void nrl_link_send_telemetry(nrl_link_t *link)
     telemetry.noise_alarms = link->noise->soft_alarms;
     length = nrl_pack_telemetry(nrl_frame_payload(link->notice), NRL_TELEMETRY_BYTES, &telemetry);
     nrl_link_send(link, link->notice, nrl_frame_seal(link->notice, &header, length));
+}
+
+bool nrl_link_episode_ended(nrl_link_t *link)
+{
+    const bool kept = nrl_link_keep(link);
+
+    nrl_link_send_telemetry(link);
+    return kept;
 }
 
 static void nrl_link_handle_frame(nrl_link_t *link)
@@ -738,6 +749,7 @@ void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy,
     link->noise = noise;
     link->store = store;
     link->agent_ready = agent_status == NRL_OK;
+    link->is_autonomous = false;
     link->counters = zero_counters;
     link->session = nrl_port_session();
     if (link->session == 0) {

@@ -4,6 +4,7 @@
  * API
  *     nrl_link_init(link, agent, entropy, noise, store, status)   once, after the port and the agent were initialised
  *     nrl_link_poll(link)                                         again and again: reads, executes, answers
+ *     nrl_link_episode_ended(link)                                after each episode of an agent that acts by itself
  *     link->counters                                              what the line did, readable at any time
  *
  * Flow
@@ -61,6 +62,9 @@ typedef enum { NRL_AGENT_NOT_READY = 0, NRL_AGENT_READY = 1, NRL_AGENT_EPISODE_O
 /* The counters are what LINK_STATUS_REPLY carries. */
 typedef nrl_link_status_reply_t nrl_link_counters_t;
 
+/* Bytes that one TELEMETRY takes on the line. */
+#define NRL_TELEMETRY_FRAME_BYTES (NRL_FRAME_BYTES(NRL_TELEMETRY_BYTES) + NRL_FRAME_OVERHEAD)
+
 /* The largest frame that is sent without being stored. */
 union nrl_notice_frame {
     uint8_t telemetry[NRL_FRAME_BYTES(NRL_TELEMETRY_BYTES)];
@@ -85,6 +89,7 @@ typedef struct nrl_link {
     bool greeted;              /* a HELLO came in this session */
     bool agent_ready;          /* the agent has its weights */
     bool telemetry_due;        /* an episode ended in the request that is being executed */
+    bool is_autonomous;        /* the agent acts by itself (main_on_chip.c), and takes no STEP from the host */
     uint16_t reply_length;
     uint8_t reply[NRL_LARGEST_FRAME + NRL_FRAME_OVERHEAD];
     uint8_t notice[sizeof(union nrl_notice_frame) + NRL_FRAME_OVERHEAD];
@@ -98,6 +103,12 @@ void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy,
                    int agent_status);
 
 void nrl_link_poll(nrl_link_t *link);
+
+/*
+ * An autonomous agent has ended an episode: saves it where it is time to, and sends TELEMETRY where there is room. False:
+ * the weight store did not take it.
+ */
+bool nrl_link_episode_ended(nrl_link_t *link);
 
 #ifdef __cplusplus
 }

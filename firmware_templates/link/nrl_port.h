@@ -19,6 +19,9 @@ bool nrl_port_init(int argc, char **argv);
 /* False when the program is to end; a microcontroller's never does. */
 bool nrl_port_running(void);
 
+/* Whether nrl_port_read would give bytes, or has other news of the line, without waiting. */
+bool nrl_port_received(void);
+
 /* Copy up to `room` received bytes. May wait for the first one, for at most a few tens of milliseconds; 0: none came. */
 size_t nrl_port_read(uint8_t *bytes, size_t room);
 

@@ -3,6 +3,9 @@
 `FaultyLine` stands between a link and any open port. It works on whole frames, both ways, because frames are what a bad
 line makes other frames of; the link sees bytes as ever. Faults are drawn from a generator of its own, so that a run
 over a bad line can be repeated as far as the timing of the other side allows.
+
+Wherever a port is named, `faulty://drop=0.1,seed=7@PORT` is that port behind such a line. pyserial's own
+`serial_for_url` opens it, too, once this module has been imported.
 """
 
 from __future__ import annotations
@@ -12,14 +15,20 @@ from collections import deque
 from dataclasses import dataclass, fields
 from typing import Any
 
+import serial
+
 from nrl_edge.errors import ConfigurationError
 
-FIRST_TIMEOUT_SECONDS = 0.002
-"""Over a bad line a request is sent again after so long at first, and each time after twice as long."""
-ATTEMPTS = 60
 STALLED_FRAMES = 3
 """Frames that a stall swallows, each way."""
+LONGEST_DELAY_FRAMES = 6
+"""A frame that is late comes after so many later ones at most, and two at least."""
+SCHEME = "faulty://"
+_SCHEMES = "nrl_host.port_schemes"
 _DELIMITER = 0
+
+if _SCHEMES not in serial.protocol_handler_packages:
+    serial.protocol_handler_packages.append(_SCHEMES)
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class LineFaults:
     """It arrives twice."""
     reorder: float = 0.0
     """It arrives after the next one."""
+    delay: float = 0.0
+    """It arrives late, after two to six later ones: when it has long been sent again and answered."""
     garbage: float = 0.0
     """1 to 40 random bytes arrive before it."""
     stall: float = 0.0
@@ -56,6 +67,22 @@ class LineFaults:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "seed"}
 
 
+def split_faulty_url(url: str) -> tuple[LineFaults, str]:
+    """The faults and the port of `faulty://drop=0.1,seed=7@PORT`. Raises ConfigurationError where it is none."""
+    rates, at, port = url.removeprefix(SCHEME).partition("@")
+    if not url.startswith(SCHEME) or not at or not port:
+        raise ConfigurationError(
+            f"{url}: write faulty://RATES@PORT, as in faulty://drop=0.1,flip=0.05,seed=7@/dev/ttyACM0"
+        )
+    return parse_line_faults(rates), port
+
+
+def faulty_url(port: str, faults: LineFaults) -> str:
+    """`port` behind a line with these faults."""
+    rates = ",".join(f"{name}={rate!r}" for name, rate in faults.rates().items() if rate)
+    return f"{SCHEME}{rates + ',' if rates else ''}seed={faults.seed}@{port}"
+
+
 def parse_line_faults(text: str) -> LineFaults:
     """Read `drop=0.1,flip=0.05,seed=7`. Raises ConfigurationError where a kind or a number is none."""
     kinds = [each.name for each in fields(LineFaults)]
@@ -64,15 +91,15 @@ def parse_line_faults(text: str) -> LineFaults:
         name, _, value = (piece.strip() for piece in part.partition("="))
         if name not in kinds or name in values:
             raise ConfigurationError(
-                f"--line-faults: {part.strip()!r}: give each of {', '.join(kinds)} at most once, as in "
+                f"faults of the line: {part.strip()!r}: give each of {', '.join(kinds)} at most once, as in "
                 "drop=0.1,flip=0.05,seed=7"
             )
         try:
             values[name] = int(value) if name == "seed" else float(value)
         except ValueError:
             raise ConfigurationError(
-                f"--line-faults: {part.strip()!r}: {value!r} is no number; a share from 0 to 1 is needed, of seed a "
-                "whole number"
+                f"faults of the line: {part.strip()!r}: {value!r} is no number; a share from 0 to 1 is needed, of "
+                "seed a whole number"
             ) from None
     return LineFaults(**values)
 
@@ -85,7 +112,8 @@ class _Direction:
         self._rates = faults.rates()
         self._counts = counts
         self._part = bytearray()
-        self._held: bytes | None = None
+        self._late: list[tuple[int, bytes]] = []
+        """Frames that are held back, each with the number of frames that go before it."""
         self._stalled = 0
 
     def carry(self, data: bytes) -> bytes:
@@ -102,11 +130,15 @@ class _Direction:
 
     def _fate(self, frame: bytes) -> bytes:
         kind = self._draw()
-        held, self._held = self._held, None
+        due = b"".join(late for left, late in self._late if left == 1)
+        self._late = [(left - 1, late) for left, late in self._late if left > 1]
         if kind == "reorder":
-            self._held = frame
-            return held or b""
-        return self._spoil(kind, frame) + (held or b"")
+            self._late.append((1, frame))
+            return due
+        if kind == "delay":
+            self._late.append((self._random.randint(2, LONGEST_DELAY_FRAMES), frame))
+            return due
+        return self._spoil(kind, frame) + due
 
     def _draw(self) -> str | None:
         if self._stalled:
@@ -151,10 +183,19 @@ class FaultyLine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
 
-    def rejoin(self, port: Any) -> None:
-        """Go on with another port: what was on its way is lost."""
-        self._port = port
-        self._arrived.clear()
+    @property
+    def timeout(self) -> float | None:
+        """Seconds after which a read gives up."""
+        timeout: float | None = self._port.timeout
+        return timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._port.timeout = seconds
+
+    def go_on_from(self, before: FaultyLine) -> None:
+        """Take over the counts and the generators of the line that was here before; what was on its way is lost."""
+        self.counts, self._out, self._in = before.counts, before._out, before._in
 
     def write(self, data: bytes) -> int:
         """Send what is left of the data."""

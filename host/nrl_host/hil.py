@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nrl_edge.codegen.options import firmware_options
+from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
 from nrl_host.device import noise_health_text
-from nrl_host.faults import LineFaults
+from nrl_host.faults import SCHEME, LineFaults, faulty_url, split_faulty_url
 from nrl_host.link import DEFAULT_BAUD, Link, SessionLostError
+from nrl_host.on_chip import listen_on_chip
 from nrl_host.ports import usb_locator
 from nrl_host.recovery import MAX_RESTARTS, RecoveringAgent
 from nrl_host.targets import Target, make_target
@@ -48,19 +50,48 @@ def run_hil(
     where the device's noise fails (it goes on acting and has stopped learning), is lost to the record, or where a save
     fails. `line_faults` make the line worse than it is, which changes nothing that is learned.
 
+    Where the task is on the chip (`on_chip` under [task]) the device begins anew and is then only listened to.
+
     A device that restarts in the middle, and a port that vanishes for a while, do not change what is learned either:
     seeded calls since the last snapshot are done over, a run on raw noise goes back to its last checkpoint and says so.
     A port that vanished is waited for for `reconnect_seconds`, at the url that `locate` gives; without that an adapter
     is found by its USB serial number.
     """
     configuration = configuration or resolve_agent(experiment)
+    if port.startswith(SCHEME):
+        if line_faults is not None:
+            raise ConfigurationError(f"{port} names faults of the line, and so does --line-faults: name them once")
+        line_faults, port = split_faulty_url(port)
+    where = locate or usb_locator(port) or (lambda: port)
+
+    def url(behind: str) -> str:
+        return behind if line_faults is None else faulty_url(behind, line_faults)
+
+    if experiment.task.on_chip:
+        with Link(
+            url(port),
+            baud=baud,
+            reset_on_open=reset_on_open,
+            key=firmware_options(experiment).link_key,
+        ) as link:
+            return listen_on_chip(
+                experiment,
+                link,
+                configuration,
+                begin=True,
+                run=run,
+                resume=resume,
+                stop=stop,
+                on_episode=on_episode,
+                on_warning=on_warning,
+                until_solved=until_solved,
+            )
     with Link(
-        port,
+        url(port),
         baud=baud,
         reset_on_open=reset_on_open,
-        faults=line_faults,
         reconnect_timeout=reconnect_seconds,
-        locate=locate or usb_locator(port),
+        locate=lambda: url(where()),
         key=firmware_options(experiment).link_key,
     ) as link:
         agent = RecoveringAgent(link, configuration, entropy_settings(experiment), begin=False)

@@ -13,15 +13,17 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from types import TracebackType
 from typing import Any
 
 import serial
 
 from nrl_edge.errors import DeviceError
-from nrl_host.faults import ATTEMPTS, FIRST_TIMEOUT_SECONDS, FaultyLine, LineFaults
+from nrl_host.faults import FaultyLine
 from nrl_host.frames import HEADER_BYTES, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
 from nrl_host.messages import ERROR_CODES, ERROR_NAMES, ERROR_TEXTS, MESSAGE_NAMES, MESSAGES, TABLE, Codec, MessageCodec
+from nrl_host.round_trip import RoundTripTime
 
 DEFAULT_BAUD = 115200
 KEPT_TELEMETRY = 4096
@@ -33,6 +35,8 @@ _ERROR_CODED = SMALLEST_FRAME + 2 + TABLE.by_name["ERROR"].payload_bytes(0)
 _WRITE_TIMEOUT_SECONDS = 5.0
 _TAG_BYTES = 16
 _RECONNECT_INTERVAL_SECONDS = 0.1
+_FAULTY_ATTEMPTS = 60
+_FAULTY_OPEN_SECONDS = 30.0
 
 
 class RequestRefusedError(DeviceError):
@@ -44,6 +48,10 @@ class RequestRefusedError(DeviceError):
         self.detail = detail
 
 
+class PortUnavailableError(DeviceError):
+    """A port cannot be opened: it is not there, belongs to somebody else, or another program has it open."""
+
+
 class SessionLostError(DeviceError):
     """The device restarted since the link was opened: what its agent had learned since the last snapshot is gone.
 
@@ -52,7 +60,7 @@ class SessionLostError(DeviceError):
 
 
 def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset_on_open: bool = True) -> Any:
-    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises DeviceError."""
+    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises PortUnavailableError."""
     try:
         port = serial.serial_for_url(
             url,
@@ -67,9 +75,9 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset
             port.rts = False
         port.open()
     except (serial.SerialException, OSError, ValueError) as error:
-        raise DeviceError(
+        raise PortUnavailableError(
             f"cannot open {url}: {error}. Is it plugged in, is the name right, and does no other program have it open? "
-            "`nrl-edge ports` lists the ports that are there"
+            "`nrl-edge ports` lists the ports that are there, `nrl-edge doctor` what keeps them from being opened"
         ) from None
     plain_socket = getattr(port, "_socket", None)
     if isinstance(plain_socket, socket.socket):
@@ -99,10 +107,11 @@ class Link:
     `url` is anything pyserial opens: `/dev/ttyACM0`, `COM3`, `socket://127.0.0.1:4000`, `rfc2217://...`. `timeout` is
     the time in seconds after which a request is sent again, `attempts` how often it is sent in all; `open_timeout` is
     how long, in seconds, a device may take to answer at first: boards that restart when their port is opened need some.
-    With `faults` the line is made as bad as they say, and requests are repeated soon and often (nrl_host.faults).
-    `reset_on_open=False` keeps DTR and RTS inactive, which most boards need to run on undisturbed. A port that vanishes
-    is opened again for `reconnect_timeout` seconds, at the url that `locate` gives then: an adapter may come back under
-    another name. `key` is that of a device that asks for one (docs/security.md).
+    Over `faulty://RATES@PORT`, a line that is bad on purpose (nrl_host.faults), requests are repeated often, and as
+    soon as a reply is later than replies are (nrl_host.round_trip). `reset_on_open=False` keeps DTR and RTS inactive,
+    which most boards need to run on undisturbed. A port that vanishes is opened again for `reconnect_timeout` seconds,
+    at the url that `locate` gives then: an adapter may come back under another name. `key` is that of a device that
+    asks for one (docs/security.md).
 
     `hello` is the device's HELLO_REPLY, `session` the session of its boot. Raises DeviceError, with the likely
     cause, whenever no conversation is possible.
@@ -118,7 +127,6 @@ class Link:
         open_timeout: float = 4.0,
         reset_on_open: bool = True,
         on_telemetry: Callable[[Any], None] | None = None,
-        faults: LineFaults | None = None,
         reconnect_timeout: float = 0.0,
         locate: Callable[[], str] | None = None,
         key: bytes | None = None,
@@ -129,8 +137,6 @@ class Link:
         self._authorized = 0
         self.reconnections = 0
         """How often the port vanished and came back."""
-        if faults is not None:
-            timeout, attempts, open_timeout = FIRST_TIMEOUT_SECONDS, ATTEMPTS, max(open_timeout, 30.0)
         self.counters = LinkCounters()
         self.telemetry: deque[Any] = deque(maxlen=KEPT_TELEMETRY)
         """The latest TELEMETRY messages, oldest first."""
@@ -149,9 +155,12 @@ class Link:
         self.session = 0
         self._port = open_port(url, baud=baud, timeout=timeout, reset_on_open=reset_on_open)
         self.faulty_line: FaultyLine | None = None
-        """What `faults` make of the line; None on a line as it is."""
-        if faults is not None:
-            self._port = self.faulty_line = FaultyLine(self._port, faults)
+        """What stands in front of the port where `url` is faulty://; None on a line as it is."""
+        self._round_trip: RoundTripTime | None = None
+        if isinstance(self._port, FaultyLine):
+            self.faulty_line = self._port
+            self._round_trip = RoundTripTime(timeout)
+            self._attempts, self._open_timeout = _FAULTY_ATTEMPTS, max(open_timeout, _FAULTY_OPEN_SECONDS)
         try:
             self.greet()
         except BaseException:
@@ -275,7 +284,10 @@ class Link:
             else:
                 self._port.write(frame)
             self.counters.frames_out += 1
-            reply = self._await(content, reply_id, reply_coded_bytes, self._patience(attempt))
+            if self._round_trip is None:
+                reply = self._await(content, reply_id, reply_coded_bytes, self._timeout)
+            else:
+                reply = self._await_timed(content, reply_id, reply_coded_bytes, attempt, self._round_trip)
             if reply is not None:
                 return reply
         raise DeviceError(
@@ -301,16 +313,22 @@ class Link:
                 time.sleep(_RECONNECT_INTERVAL_SECONDS)
         self.reconnections += 1
         self._decoder.drop_half_frame()
-        if self.faulty_line is None:
-            self._port = port
-        else:
-            self.faulty_line.rejoin(port)
+        self._port = port
+        if self.faulty_line is not None and isinstance(port, FaultyLine):
+            port.go_on_from(self.faulty_line)
+            self.faulty_line = port
 
-    def _patience(self, attempt: int) -> float:
-        """Seconds to wait for a reply; over a bad line twice as long each time, as the device may just be slow."""
-        if self.faulty_line is None:
-            return self._timeout
-        return min(self._timeout * 2.0 ** min(attempt, 10), 1.0)
+    def _await_timed(
+        self, content: bytes, reply_id: int, reply_coded_bytes: int, attempt: int, round_trip: RoundTripTime
+    ) -> bytes | None:
+        """As `_await`, for as long as replies usually take; learns from this one how long that is."""
+        patience = self._port.timeout = round_trip.patience(attempt)
+        sent = time.perf_counter()
+        reply = self._await(content, reply_id, reply_coded_bytes, patience)
+        # A reply to a repeated request may be that to the request before.
+        if reply is not None and attempt == 0:
+            round_trip.observe(time.perf_counter() - sent)
+        return reply
 
     def _await(self, request: bytes, reply_id: int, reply_coded_bytes: int, patience: float) -> bytes | None:
         """Read until the reply to `request` is there, or None when the time of one attempt is over."""
@@ -382,6 +400,18 @@ class Link:
             f"{self.url}: the device refused {request}: {text}", ERROR_NAMES.get(error.code, "UNKNOWN"), error.detail
         )
 
+    def listen(self, seconds: float) -> None:
+        """Take what comes without being asked for (TELEMETRY), waiting for it for so long at most."""
+        deadline = time.monotonic() + seconds
+        before = self.counters.telemetry
+        try:
+            while self.counters.telemetry == before and time.monotonic() < deadline:
+                wanted = self._bytes_to_come(_TELEMETRY_ID, self._coded_bytes[_TELEMETRY_ID])
+                for content in self._decoder.feed(self._port.read(wanted)):
+                    self._take_unrequested(content)
+        except (serial.SerialException, OSError) as error:
+            raise DeviceError(f"{self.url}: the port failed: {error}. Was the device unplugged?") from None
+
     def poll(self) -> None:
         """Take what has come without being asked for (TELEMETRY), without waiting."""
         try:
@@ -403,11 +433,14 @@ class Link:
         self._decoder.drop_half_frame()
         deadline = time.monotonic() + open_timeout
         received = 0
-        while True:
+        for attempt in count():
             content = codec.pack(self._next_sequence(), 0, hello)
             self._port.write(_DELIMITER + encode_frame(content))
             self.counters.frames_out += 1
-            attempt_end = min(deadline, time.monotonic() + self._timeout)
+            patience = self._timeout
+            if self._round_trip is not None:
+                patience = self._port.timeout = self._round_trip.patience(attempt)
+            attempt_end = min(deadline, time.monotonic() + patience)
             while True:
                 chunk = self._port.read(self._bytes_to_come(reply_codec.id, reply_codec.coded_bytes))
                 received += len(chunk)

@@ -15,17 +15,10 @@ from nrl_edge.codegen.render import write_files
 from nrl_edge.errors import MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import SOURCE_SUFFIXES, CCompiler, build_cached, compile_c, find_c_compiler
+from nrl_host.debian_packages import COMPILER_PACKAGES
 from nrl_host.image import ImageSizes, image_sizes
 
 __all__ = ["ImageSizes", "build_flags", "build_image", "find_cross_compiler", "image_sizes"]
-
-
-_PACKAGES: dict[ToolchainName, str] = {
-    "arm-none-eabi": "gcc-arm-none-eabi binutils-arm-none-eabi",
-    "riscv64-unknown-elf": "gcc-riscv64-unknown-elf binutils-riscv64-unknown-elf",
-    "avr": "gcc-avr binutils-avr avr-libc",
-}
-"""Debian packages that hold each cross compiler."""
 
 
 def find_cross_compiler(toolchain: ToolchainName) -> CCompiler:
@@ -34,7 +27,7 @@ def find_cross_compiler(toolchain: ToolchainName) -> CCompiler:
     if shutil.which(name) is None:
         raise MissingToolError(
             f"{name} is not installed, which builds this board's firmware; install it, on Debian and Ubuntu with: "
-            f"apt-get install {_PACKAGES[toolchain]}"
+            f"apt-get install {COMPILER_PACKAGES[toolchain]}"
         )
     return CCompiler((name,))
 

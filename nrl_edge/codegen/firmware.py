@@ -17,6 +17,7 @@ from nrl_edge.codegen.store import StoreSettings, program_memory, store_settings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.resources import templates_folder
+from nrl_edge.tasks.fixed_cartpole import observation_shifts
 
 LINKER_SCRIPT_SUFFIX = ".ld"
 LINKER_SCRIPT = f"nrl_port{LINKER_SCRIPT_SUFFIX}"
@@ -151,13 +152,15 @@ def render_firmware(
         ("guard", _guard_files(options)),
         ("hash", render_folder("hash", {}) if hashes else {}),
         ("link", render_folder("link", variables)),
+        *(_environment_files(configuration, options) if options.environment is not None else ()),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):
         for name, text in contents.items():
             # What a port has for the weight store alone is empty where there is none.
             if text.strip():
                 files[_place(part, name)] = text
-    files["src/main.c"] = render_template("project/main.c", {})
+    main = "project/main.c" if options.environment is None else "project/main_on_chip.c"
+    files["src/main.c"] = render_template(main, {})
     # The build id covers everything that is compiled; in its own file it is still empty at this point.
     variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
     files["include/nrl_project.h"] = render_template(_PROJECT_TEMPLATE, variables)
@@ -211,6 +214,16 @@ def _profile_files(options: FirmwareOptions) -> dict[str, str]:
     if options.profile == "off":
         return {}
     return render_folder("profile", {"profile": options.profile, "phases": PROFILE_PHASES})
+
+
+def _environment_files(
+    configuration: AgentConfiguration, options: FirmwareOptions
+) -> tuple[tuple[str, dict[str, str]], ...]:
+    """What simulates the task on the chip, and the loop that it is in."""
+    assert options.environment is not None
+    shifts = observation_shifts(options.environment.scale_exponents, configuration.formats.observation_frac_bits)
+    variables = {"environment": options.environment, "shifts": shifts}
+    return ("environment", render_folder("environment", variables)), ("loop", render_folder("loop", {}))
 
 
 def _place(part: str, name: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.experiment import Experiment
+from nrl_edge.experiment import Experiment, experiment_scale_exponents
+from nrl_edge.tasks.fixed_cartpole import INPUTS as CARTPOLE_INPUTS
 
 LINK_KEY_BYTES = 32
 
@@ -22,6 +23,18 @@ PROFILE_PHASES = (
 
 
 @dataclass(frozen=True)
+class OnChipEnvironment:
+    """The environment that firmware simulates for its agent, instead of a host."""
+
+    seed: int
+    """Seed of the run's episodes, 64 bits (`nrl_edge.tasks.episode_seed`)."""
+    scale_exponents: tuple[int, ...]
+    """Each input is multiplied by 2**exponent."""
+    episodes: int
+    """After these the agent rests."""
+
+
+@dataclass(frozen=True)
 class FirmwareOptions:
     """Parts of the firmware that are there only where they are wanted."""
 
@@ -29,6 +42,9 @@ class FirmwareOptions:
     """Episodes between two saves in the weight store; 0: the firmware has none."""
     link_key: bytes | None = field(default=None, repr=False)
     """Without this key (32 bytes) the firmware takes nothing but steps that changes its agent; None: it has none."""
+
+    environment: OnChipEnvironment | None = None
+    """What the firmware simulates; None: its agent's environment is on the other side of the link."""
     profile: ProfileDetail = "off"
     """What the firmware counts of what it costs, at the price of being larger and slower (docs/profile.md)."""
 
@@ -38,13 +54,26 @@ class FirmwareOptions:
 
 
 PLAIN = FirmwareOptions()
-"""Neither weight store nor key, and nothing is counted."""
+"""Neither weight store nor key, no environment, and nothing is counted."""
 
 
 def firmware_options(experiment: Experiment) -> FirmwareOptions:
     """What an experiment's firmware has. Raises ConfigurationError where its key file cannot be read."""
     path = experiment.link_key_path
-    return FirmwareOptions(experiment.store.save_every, None if path is None else read_link_key(path))
+    return FirmwareOptions(
+        experiment.store.save_every,
+        None if path is None else read_link_key(path),
+        _environment(experiment) if experiment.task.on_chip else None,
+    )
+
+
+def _environment(experiment: Experiment) -> OnChipEnvironment:
+    exponents = experiment_scale_exponents(experiment)
+    return OnChipEnvironment(
+        experiment.episode_seed,
+        (exponents,) * CARTPOLE_INPUTS if isinstance(exponents, int) else exponents,
+        experiment.learning.episodes,
+    )
 
 
 def read_link_key(path: Path) -> bytes:

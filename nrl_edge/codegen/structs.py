@@ -1,7 +1,7 @@
-"""Sizes of the firmware's variables, laid out from its own headers by the rules of a board's ABI, without a compiler.
+"""Sizes of the firmware's variables, laid out from its own sources by the rules of a board's ABI, without a compiler.
 
-The headers are preprocessed (pcpp) and parsed (pycparser) as they are compiled, so there is no second description of a
-struct that could go out of date. A test compares the sizes with those in linked images, for every toolchain.
+The sources are preprocessed (pcpp) and parsed (pycparser) as they are compiled, but for the bodies of functions, so there
+is no second description of a struct that could go out of date. A test compares the sizes with those in linked images.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from pcpp import Preprocessor
@@ -44,15 +43,25 @@ _FIXED_BYTES = {
 }
 _PRELUDE = "".join(f"typedef int {name};\n" for name in (*_FIXED_BYTES, "size_t", "uintptr_t") if name != "char")
 # Of <stdint.h>.
-_MACROS = "".join(
+_MACROS = "#define __attribute__(list)\n" + "".join(
     f"#define {sign}INT{bits}_C(value) value{suffix}\n"
     for sign, bits, suffix in (("U", 8, ""), ("U", 16, ""), ("U", 32, ""), ("", 16, ""), ("", 32, ""))
 )
 _LIMITS = "#define UINT8_MAX 255\n#define UINT16_MAX 65535\n#define UINT32_MAX 4294967295\n"
-_FUNCTIONS = re.compile(r"^static inline [^;{]*?\n\{.*?^\}\n", re.MULTILINE | re.DOTALL)
+# Functions begin and end at the start of a line, in all of these sources.
+_FUNCTIONS = re.compile(r"^[^\s#/{}][^;{}]*\n\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_LOCAL_STATICS = re.compile(r"^ +static ((?!const)[^=;(]+;)", re.MULTILINE)
+_ROM_TABLES = re.compile(r"^static const [^;=]*NRL_ROM = \{.*?^\};\n", re.MULTILINE | re.DOTALL)
+_MAY_HAVE_VARIABLES = re.compile(
+    r"^ *static (?!inline\b|const\b)[^()]*?[;{=]|^static \w+ \w+ __attribute__|^\} [a-z_]+;", re.MULTILINE
+)
 
 
-class _Headers(Preprocessor):  # type: ignore[misc]  # the package has no types
+_TABLES_IN_RAM = ("src/hash/", "src/guard/")
+"""Where AVR's compiler keeps constants in RAM; what is constant elsewhere it folds into the code."""
+
+
+class _Sources(Preprocessor):  # type: ignore[misc]  # the package has no types
     """A preprocessor that finds our headers in memory, and takes those of the system for empty."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
@@ -65,36 +74,57 @@ class _Headers(Preprocessor):  # type: ignore[misc]  # the package has no types
         name = includepath.rsplit("/", 1)[-1]
         return io.StringIO("" if is_system_include else _FUNCTIONS.sub("", self._headers[name]))
 
-    def on_include_not_found(self, is_malformed: bool, is_system_include: bool, curdir: str, includepath: str) -> None:
-        """Never: on_file_open answers for all."""
-        raise FileNotFoundError(includepath)
 
-
-@lru_cache(maxsize=64)
-def _parse(headers: tuple[tuple[str, str], ...], root: tuple[str, ...]) -> Any:
-    preprocessor = _Headers(dict(headers))
-    text = _MACROS + _LIMITS + "".join(f'#include "{name}"\n' for name in root)
-    preprocessor.parse(text, "root.c")
+def _parse(text: str, headers: Mapping[str, str]) -> Any:
+    # What is static in a function is a variable like any other.
+    kept = "".join(f"static {found}\n" for found in _LOCAL_STATICS.findall(text))
+    plain = _FUNCTIONS.sub("", _ROM_TABLES.sub("", text))
+    preprocessor = _Sources(headers)
+    preprocessor.parse(f"{_MACROS}{_LIMITS}{plain}{kept}", "source.c")
     output = io.StringIO()
     preprocessor.write(output)
     lines = (line for line in output.getvalue().splitlines() if not line.startswith("#"))
-    return CParser().parse(_PRELUDE + "\n".join(lines), "root.c")
+    return CParser().parse(_PRELUDE + "\n".join(lines), "source.c")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the firmware that lives in RAM."""
+
+    name: str
+    bytes: int
+    alignment: int
+
+
+def ram_variables(files: Mapping[str, str], toolchain: ToolchainName) -> dict[str, list[Variable]]:
+    """Variables of each C source of a rendered firmware, {path: text}, in the order of their definitions.
+
+    Constants are in flash, but for tables of AVR that are not marked NRL_ROM: those are read from RAM.
+    """
+    headers = {path.rsplit("/", 1)[-1]: text for path, text in files.items() if path.endswith(".h")}
+    found = {}
+    for path, text in files.items():
+        constants = toolchain == "avr" and path.startswith(_TABLES_IN_RAM)
+        if path.endswith(".c") and (constants or _MAY_HAVE_VARIABLES.search(text)):
+            found[path] = Layouts(text, headers, ABIS[toolchain]).variables(constants=constants)
+    return found
 
 
 @dataclass
 class Layouts:
-    """Sizes of the types of some headers, {name: text}, of which `root` are included."""
+    """Sizes of the types and variables of a C source, whose headers are {name: text}."""
 
+    source: str
     headers: Mapping[str, str]
-    root: tuple[str, ...]
     abi: Abi
     _types: dict[str, Any] = field(default_factory=dict, init=False)
     _tags: dict[str, Any] = field(default_factory=dict, init=False)
     _constants: dict[str, int] = field(default_factory=dict, init=False)
+    _tree: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        tree = _parse(tuple(sorted(self.headers.items())), self.root)
-        for item in tree.ext:
+        self._tree = _parse(self.source, self.headers)
+        for item in self._tree.ext:
             if isinstance(item, c_ast.Typedef):
                 self._types[item.name] = item.type
             self._note_tags(getattr(item, "type", None))
@@ -117,6 +147,18 @@ class Layouts:
         """Bytes of a type by its typedef's name. Raises KeyError where no header has it."""
         return self._layout(self._types[type_name])[0]
 
+    def variables(self, *, constants: bool) -> list[Variable]:
+        """Those that the source defines; with `constants` also those that never change."""
+        return [
+            Variable(item.name, *self._layout(item.type))
+            for item in self._tree.ext
+            if isinstance(item, c_ast.Decl)
+            and item.name
+            and not isinstance(item.type, c_ast.FuncDecl)
+            and "extern" not in item.storage
+            and (constants or "const" not in item.quals)
+        ]
+
     def _aligned(self, size: int) -> tuple[int, int]:
         return size, min(size, self.abi.largest_alignment)
 
@@ -126,7 +168,7 @@ class Layouts:
             return self._aligned(self.abi.pointer_bytes)
         if isinstance(node, c_ast.ArrayDecl):
             size, alignment = self._layout(node.type)
-            return size * self._value(node.dim), alignment
+            return size * (0 if node.dim is None else self._value(node.dim)), alignment
         if isinstance(node, c_ast.TypeDecl | c_ast.Typename):
             return self._layout(node.type)
         if isinstance(node, c_ast.IdentifierType):

@@ -46,6 +46,7 @@ from nrl_edge.strict_toml import (
     read_text,
     show,
 )
+from nrl_edge.tasks import ON_CHIP_TASKS
 
 MAX_SEED = (1 << 64) - 1
 MAX_EPISODES = 100_000_000
@@ -155,7 +156,10 @@ def _task(table: Table) -> TaskSection:
         reward=table.choice("reward", _REWARDS, "delayed"),
         threshold=table.number("threshold") if table.has("threshold") else None,
         seed=_seed(table) if table.has("seed") else None,
+        on_chip=table.boolean("on_chip") if table.has("on_chip") else False,
     )
+    if task.on_chip and task.id not in ON_CHIP_TASKS:
+        table.fail("on_chip", f"firmware simulates {', '.join(ON_CHIP_TASKS)} only; other tasks run on the host")
     return task
 
 

@@ -13,13 +13,15 @@ from nrl_edge.tasks import TASK_DEFAULTS, make_task, task_defaults
 
 EXPERIMENT_FILE = "experiment.toml"
 _TEMPLATE = Path(__file__).with_name("experiment.toml.j2")
-_SCALE_NOTES = {"CartPole-v1": "The pole's angle, in radians, is tiny beside the other three."}
+_SCALE_NOTES = dict.fromkeys(
+    ("CartPole-v1", "NRL/FixedCartPole-v0"), "The pole's angle, in radians, is tiny beside the other three."
+)
 
 
 def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers: int | None = None) -> Path:
     """Write `experiment.toml`, with a comment for every choice, into a folder that is made where it is missing.
 
-    `task` is a short name (cartpole, acrobot, reaching, xor, bandit) or any gymnasium id. Returns the file's path.
+    `task` is a short name (those of TASK_DEFAULTS, such as cartpole) or any gymnasium id. Returns the file's path.
     Raises ConfigurationError where the file exists already, the task is not known or does not fit, or the folder cannot
     be written.
     """
@@ -71,6 +73,7 @@ def experiment_text(task: str, *, hidden_layers: int | None = None) -> str:
             learning_rate=format_value(f"2^-{defaults.learning_rate_exponent}"),
             clip='"off"' if clip is None else format_value(clip),
             episodes=defaults.episodes,
+            on_chip=defaults.on_chip,
         )
     )
     parse_experiment(text)

@@ -34,6 +34,8 @@ class TaskSection:
     """The task is solved where the mean return of 100 episodes reaches this; None: it never counts as solved."""
     seed: int | None = None
     """Seed of the episodes; None: the same as [entropy] seed."""
+    on_chip: bool = False
+    """The firmware simulates the task itself and learns with no host in the loop; the host only listens."""
 
     @property
     def scale_exponents(self) -> int | tuple[int, ...]:
@@ -250,6 +252,7 @@ class Experiment:
                 "reward": task.reward,
                 "threshold": None if task.threshold is None else _short(task.threshold),
                 "seed": task.seed,
+                "on_chip": task.on_chip or None,
             },
             "network": {"hidden": list(self.network.hidden)},
             "learning": {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.errors import ConfigurationError
+from nrl_edge.tasks.bandit import BanditBatch
 from nrl_edge.tasks.classic_control import AcrobotBatch, CartPoleBatch
 from nrl_edge.tasks.contextual_bandit import ContextualBanditBatch
 from nrl_edge.tasks.reaching import Reaching1DBatch
@@ -113,6 +114,7 @@ VECTORISED: dict[str, Vectorised] = {
     "Acrobot-v1": Vectorised(AcrobotBatch),
     "NRL/Reaching1D-v0": Vectorised(Reaching1DBatch, ("exact_target",)),
     "NRL/XOR-v0": Vectorised(XORBatch),
+    "NRL/Bandit-v0": Vectorised(BanditBatch, ("arms", "paying", "payoff_probability")),
     "NRL/ContextualBandit-v0": Vectorised(ContextualBanditBatch, ("payoff_probability",)),
 }
 """Tasks with dynamics of their own in NumPy; the same episodes as the environment's, bit for bit."""

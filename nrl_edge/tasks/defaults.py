@@ -26,6 +26,8 @@ class TaskDefaults:
     """The learning rate is 2^-learning_rate_exponent."""
     clip_exponent: int | None = 2
     """An update's norm is at most 2^-clip_exponent."""
+    on_chip: bool = False
+    """The firmware simulates the task itself."""
 
     @property
     def learning_rate(self) -> float:
@@ -80,6 +82,27 @@ TASK_DEFAULTS: dict[str, TaskDefaults] = {
         episodes=5000,
         learning_rate_exponent=6,
         clip_exponent=2,
+    ),
+    # The smallest boards have room for it, and learn with no host in the loop.
+    "balance": TaskDefaults(
+        task_id="NRL/FixedCartPole-v0",
+        threshold=195.0,
+        observation_scale=(0, 0, 3, 0),
+        hidden=(16,),
+        episodes=400,
+        learning_rate_exponent=6,
+        clip_exponent=1,
+        on_chip=True,
+    ),
+    # Four lights, one of which a person rewards: always the right one earns 1.
+    "bandit4": TaskDefaults(
+        task_id="NRL/Bandit-v0",
+        threshold=0.9,
+        reward="immediate",
+        hidden=(4,),
+        episodes=300,
+        learning_rate_exponent=3,
+        clip_exponent=1,
     ),
     # Always pulling the better arm earns 0.9 on average.
     "bandit": TaskDefaults(

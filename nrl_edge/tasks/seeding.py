@@ -15,6 +15,11 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+def splitmix64(seed: int) -> int:
+    """The first output of SplitMix64 started at `seed`, taken modulo 2^64."""
+    return _mix((seed + _GOLDEN_GAMMA) & _MASK)
+
+
 def episode_seed(seed: int, episode: int) -> int:
     """The 31-bit seed that episode number `episode` (from 0) of a run with `seed` is reset with.
 
@@ -22,7 +27,7 @@ def episode_seed(seed: int, episode: int) -> int:
     upper 31 bits. Neighbouring seeds and neighbouring episodes are therefore unrelated, which `seed + episode` is not.
     Both arguments are taken modulo 2^64.
     """
-    start = _mix((seed + _GOLDEN_GAMMA) & _MASK)
+    start = splitmix64(seed)
     return _mix((start + (episode + 1) * _GOLDEN_GAMMA) & _MASK) >> 33
 
 

@@ -76,7 +76,7 @@ def test_new_never_overwrites(tmp_path: Path) -> None:
     ("task", "part"),
     [
         ("cartpol", "did you mean cartpole"),
-        ("NoSuch-v0", "Short names are acrobot, bandit, cartpole, reaching, xor"),
+        ("NoSuch-v0", "Short names are acrobot, balance, bandit, bandit4, cartpole, reaching, xor"),
         ("no_such_module:Env-v0", "module"),
         ("Pendulum-v1", "continuous actions.*Gaussian policy head"),
     ],

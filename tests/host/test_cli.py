@@ -26,7 +26,7 @@ from nrl_host.targets.desktop import DesktopTarget
 
 VERBS = (
     *("new", "train", "generate", "build", "sim", "hil"),
-    *("replay", "report", "sweep", "boards", "ports", "demo"),
+    *("replay", "report", "sweep", "boards", "ports", "doctor", "demo"),
 )
 RESULT_KEYS = {
     *("target", "task", "seed", "episodes", "steps"),
@@ -186,11 +186,11 @@ def test_paths_are_shown_as_they_are(command: Command, tmp_path: Path) -> None:
 
 
 def test_names_of_devices_are_shown_as_they_are(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nrl_host.cli import ports
+    from nrl_host import board_ports
     from nrl_host.ports import PortInformation
 
     found = [PortInformation("/dev/ttyACM0", "Serial [link] :warning:", None, None)]
-    monkeypatch.setattr(ports, "list_ports", lambda: found)
+    monkeypatch.setattr(board_ports, "list_ports", lambda: found)
     assert "Serial [link] :warning:" in command("ports").out
 
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
 from pathlib import Path
 
 import pytest
+import serial
 from hypothesis import given
 from hypothesis import strategies as st
 from tools import require_tool
 
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.experiment import Experiment, parse_experiment
+from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
 from nrl_edge.simulation import simulate
 from nrl_host.cli import main
-from nrl_host.faults import FaultyLine, LineFaults, parse_line_faults
-from nrl_host.hil import simulate_firmware
+from nrl_host.faults import (
+    LONGEST_DELAY_FRAMES,
+    FaultyLine,
+    LineFaults,
+    faulty_url,
+    parse_line_faults,
+    split_faulty_url,
+)
+from nrl_host.hil import run_hil, simulate_firmware
+from nrl_host.link import Link
+from nrl_host.targets.desktop import DesktopTarget
 
 BAD = LineFaults(drop=0.1, flip=0.05, duplicate=0.05, reorder=0.05, seed=7)
-WORSE = LineFaults(drop=0.1, flip=0.1, truncate=0.1, duplicate=0.1, reorder=0.1, garbage=0.1, stall=0.02, seed=8)
+WORSE = LineFaults(
+    drop=0.1, flip=0.1, truncate=0.1, duplicate=0.1, reorder=0.1, delay=0.1, garbage=0.1, stall=0.02, seed=8
+)
 
 
 class Wire:
@@ -98,6 +111,54 @@ def test_a_frame_out_of_order_comes_after_the_next() -> None:
     assert set(arrived) <= set(sent) and abs(len(arrived) - len(sent)) <= 1
 
 
+def test_a_late_frame_comes_whole_after_two_to_six_others() -> None:
+    sent = frames(200, 3).split(b"\0")[:-1]
+    line = FaultyLine(Wire(frames(200, 3)), LineFaults(delay=0.1, seed=2))
+    arrived = read_all(line).split(b"\0")[:-1]
+    behind = {frame: arrived.index(frame) - place for place, frame in enumerate(sent) if frame in arrived}
+    assert line.counts["delay"] > 10 and len(arrived) >= 200 - LONGEST_DELAY_FRAMES
+    # A frame is moved back by the frames that it waits for, less those of them that were late themselves.
+    assert 1 < max(behind.values()) <= LONGEST_DELAY_FRAMES
+    assert sum(moved > 0 for moved in behind.values()) > line.counts["delay"] / 2
+
+
+@given(
+    st.fixed_dictionaries({name: st.floats(0.0, 0.1) for name in LineFaults().rates()}),
+    st.integers(0, 2**40),
+    st.sampled_from(["/dev/ttyACM0", "COM3", "socket://127.0.0.1:4000", "rfc2217://user@host:2217", "a@b"]),
+)
+def test_faults_and_port_are_read_from_a_url_as_they_were_written(
+    rates: dict[str, float], seed: int, port: str
+) -> None:
+    faults = LineFaults(**rates, seed=seed)
+    assert split_faulty_url(faulty_url(port, faults)) == (faults, port)
+
+
+@pytest.mark.parametrize("url", ["faulty://drop=0.1", "faulty://drop=0.1@", "faulty://@/dev/ttyACM0", "faulty://a=1@b"])
+def test_a_url_that_cannot_be_read_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"faulty://RATES@PORT|faults of the line"):
+        Link(url)
+
+
+def test_pyserial_opens_any_port_behind_a_bad_line() -> None:
+    with (
+        serial.serial_for_url("loop://", timeout=0.1) as plain,
+        contextlib.closing(serial.serial_for_url("faulty://flip=0.5,seed=3@loop://", timeout=0.1)) as spoilt,
+    ):
+        for port in (plain, spoilt):
+            port.write(frames(40))
+        assert plain.read(400) == frames(40)
+        assert spoilt.read(400) != frames(40) and spoilt.counts["flip"] > 5
+        assert (spoilt.baudrate, spoilt.timeout) == (9600, 0.1)
+
+
+def test_modem_lines_that_are_set_before_a_port_is_opened_get_through() -> None:
+    port = serial.serial_for_url("faulty://drop=0.1@loop://", do_not_open=True)
+    assert not port.is_open and port.dtr and port.rts
+    port.dtr = port.rts = False
+    assert not port._port.dtr and not port._port.rts
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -137,14 +198,25 @@ def test_a_run_over_a_bad_line_learns_what_it_would_have_learned(faults: LineFau
     assert sum(spoilt.line_faults.values()) > 50 and spoilt.retries > 50
 
 
+def test_a_port_may_be_named_with_its_faults() -> None:
+    experiment = cartpole(8)
+    with DesktopTarget(resolve_agent(experiment), seed=experiment.entropy.seed) as target:
+        summary = run_hil(experiment, faulty_url(target.url, WORSE))
+        with pytest.raises(ConfigurationError, match="name them once"):
+            run_hil(experiment, faulty_url(target.url, WORSE), line_faults=BAD)
+    assert summary.weights_crc32 == simulate(experiment, "native").weights_crc32
+    assert summary.line_faults is not None and all(summary.line_faults.values())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("board", "episodes"), [("desktop", 150), ("microbit", 60)])
-def test_many_steps_over_a_bad_line(board: str, episodes: int) -> None:
+@pytest.mark.parametrize("board", ["desktop", "microbit"])
+def test_a_hundred_thousand_steps_over_a_bad_line(board: str) -> None:
     if board == "microbit":
         require_tool("arm-none-eabi-gcc", "apt-get install gcc-arm-none-eabi binutils-arm-none-eabi")
         require_tool("qemu-system-arm", "apt-get install qemu-system-arm")
-    experiment = cartpole(episodes)
+    experiment = cartpole(700)
     clean = simulate(experiment, "native")
+    assert clean.steps >= 100_000
     spoilt = simulate_firmware(experiment, board=board, line_faults=BAD)
     assert (spoilt.weights_crc32, spoilt.steps, spoilt.counters) == (clean.weights_crc32, clean.steps, clean.counters)
 

@@ -23,7 +23,7 @@ from nrl_edge.experiment import parse_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
 from nrl_host.device import LinkAgent
-from nrl_host.faults import parse_line_faults
+from nrl_host.faults import faulty_url, parse_line_faults
 from nrl_host.link import Link, RequestRefusedError
 from nrl_host.messages import MESSAGES, TABLE
 from nrl_host.targets import make_target
@@ -152,7 +152,7 @@ def test_a_key_changes_nothing_that_is_learned_over_a_bad_line() -> None:
     faults = parse_line_faults("drop=0.1,flip=0.05,duplicate=0.05,reorder=0.05,seed=7")
     with (
         DesktopTarget(CONFIGURATION, options=PROTECTED) as target,
-        Link(target.url, key=KEY, faults=faults) as link,
+        Link(faulty_url(target.url, faults), key=KEY) as link,
     ):
         agent = LinkAgent(link, CONFIGURATION, SEEDED)
         snapshot = agent.snapshot()

@@ -39,6 +39,8 @@ def test_environments_pass_the_checker_without_a_warning(task_id):
         ("NRL/XOR-v0", {}),
         ("NRL/ContextualBandit-v0", {}),
         ("NRL/ContextualBandit-v0", {"payoff_probability": 0.7}),
+        ("NRL/Bandit-v0", {}),
+        ("NRL/Bandit-v0", {"arms": 6, "paying": 5, "payoff_probability": 0.7}),
     ],
 )
 def test_batches_equal_the_environments_bit_for_bit(task_id, kwargs):

@@ -244,6 +244,16 @@ bool nrl_port_running(void)
     return port.running;
 }
 
+bool nrl_port_received(void)
+{
+    struct pollfd files[2] = {
+        {.fd = port.in != NO_FILE ? port.in : port.listener, .events = POLLIN, .revents = 0},
+        {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
+    };
+
+    return port.taken != port.filled || poll(files, port.watch_stdin ? 2 : 1, 0) > 0;
+}
+
 size_t nrl_port_read(uint8_t *bytes, size_t room)
 {
     size_t count;

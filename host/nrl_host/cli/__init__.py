@@ -20,6 +20,7 @@ from nrl_host.cli import (
     boards,
     build,
     demo,
+    doctor,
     generate,
     hil,
     key,
@@ -42,7 +43,7 @@ app = typer.Typer(
     help="Agents that keep learning on microcontrollers: train, generate firmware, run it, and prove what it computed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
 )
 
@@ -79,6 +80,7 @@ for _verb in (
         profile,
         boards,
         ports,
+        doctor,
         demo,
     ),
 ):

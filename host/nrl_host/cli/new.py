@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write experiment.toml into.")],
     task: Annotated[
-        str, typer.Option(help="cartpole, acrobot, reaching, xor, bandit or any gymnasium id.")
+        str,
+        typer.Option(
+            help="cartpole, acrobot, reaching, xor, bandit, bandit4, balance (on the chip) or any gymnasium id."
+        ),
     ] = "cartpole",
     as_json: JsonOption = False,
     quiet: QuietOption = False,

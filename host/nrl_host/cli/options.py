@@ -23,7 +23,8 @@ LineFaultsOption = Annotated[
     str | None,
     typer.Option(
         metavar="RATES",
-        help="Make the line to the device bad: drop=0.1,flip=0.05,truncate=,duplicate=,reorder=,garbage=,stall=,seed=7",
+        help="Make the line to the device bad: drop=0.1,flip=0.05,truncate=,duplicate=,reorder=,delay=,garbage=,stall=,"
+        "seed=7",
     ),
 ]
 PortOption = Annotated[str, typer.Option(help="/dev/ttyACM0, COM3, socket://HOST:PORT, or any URL of pyserial's.")]

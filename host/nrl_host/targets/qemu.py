@@ -16,11 +16,11 @@ from nrl_edge.boards import Board
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, DeviceError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.debian_packages import EMULATOR_PACKAGES
 from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
 from nrl_host.targets.process import STOP_SECONDS
 
 _START_SECONDS = 20.0
-_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
 # Each instruction takes 64 ns: what an emulated generator gives does not depend on how busy this computer is, and equal
 # seeds give equal numbers. A third of the speed, so only where it matters.
 _REPEATABLE_SHIFT = 6
@@ -64,7 +64,7 @@ class QemuTarget(EmulatedTarget):
                     self._shift += 1
                 self.counts_per_instruction = per_nanosecond * 2**self._shift
         self._command = shlex.split(self.board.emulator or "")
-        if not self._command or self._command[0] not in _PACKAGES:
+        if not self._command or self._command[0] not in EMULATOR_PACKAGES:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by QEMU; see `nrl-edge boards`")
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class QemuTarget(EmulatedTarget):
         if shutil.which(self._command[0]) is None:
             raise MissingToolError(
                 f"{self._command[0]} is not installed, which emulates board {self.board.id!r}; install it, on Debian "
-                f"and Ubuntu with: apt-get install {_PACKAGES[self._command[0]]}"
+                f"and Ubuntu with: apt-get install {EMULATOR_PACKAGES[self._command[0]]}"
             )
         super().start()
 

@@ -14,6 +14,7 @@ from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
+from nrl_host.debian_packages import SIMAVR_PACKAGES
 from nrl_host.targets.emulated import EmulatedTarget
 
 
@@ -31,7 +32,7 @@ def build_harness() -> Path:
     except RunError as error:
         raise MissingToolError(
             "AVR boards are emulated by libsimavr, and a program with it could not be built; install it, on Debian and "
-            f"Ubuntu with: apt-get install libsimavr-dev libelf-dev ({str(error).splitlines()[-1]})"
+            f"Ubuntu with: apt-get install {SIMAVR_PACKAGES} ({str(error).splitlines()[-1]})"
         ) from error
 
 

@@ -1,7 +1,9 @@
 """A Cortex-M core around unicorn: interrupts, sleep, the system timer and reset. Chips add memories and registers.
 
 Unicorn runs instructions and has no interrupt controller. Here interrupts are taken where the core sleeps and where it
-unmasks them, and nowhere else: no program of this project waits for one in a loop. Time is that of this computer.
+unmasks them, and nowhere else: no program of this project waits for one in a loop. Time is that of this computer. The
+line is served while the core sleeps, and now and then at such places and where a chip says so: a program may be at
+work for long.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ _HANDLER_RETURN = 0xEFFFFFF0
 _UNMASK_INTERRUPTS = b"\x62\xb6"
 """The instruction `cpsie i`."""
 _SLEEP_SECONDS = 0.02
+_LOOK_SECONDS = 0.005
+"""The line is looked at no more often while the core is at work."""
 _BAUD_TOLERANCE = 0.025
 """Of the rate that the host sends at: a receiver samples its last bit 9.5 bits after the first."""
 
@@ -75,6 +79,8 @@ class CortexM(ABC):
         self._outgoing = bytearray()
         self._enabled = 0
         self._reset_wanted = False
+        self._is_over = False
+        self._next_look = 0.0
         self._place = 0
         self._tick_due = 0.0
         self._instructions: int | None = None
@@ -123,6 +129,25 @@ class CortexM(ABC):
         """A byte leaves the UART; at another rate than the host's it arrives as something else."""
         if self.is_rate_of_host(baud):
             self._outgoing.append(byte & 0xFF)
+
+    def serve_line(self) -> None:
+        """Look at the line while the core is at work, if that was not done just now."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        self._flush()
+        received = self._receive(0.0)
+        if received is None:
+            self._is_over = True
+            self.core.emu_stop()
+        else:
+            self.incoming += received
+
+    def _flush(self) -> None:
+        if self._outgoing:
+            self._send(bytes(self._outgoing))
+            self._outgoing.clear()
 
     def is_rate_of_host(self, baud: float) -> bool:
         """Whether what is sent at such a rate is understood."""
@@ -214,6 +239,8 @@ class CortexM(ABC):
             except unicorn.UcError as error:
                 self.fail(f"the firmware crashed at {core.reg_read(arm.UC_ARM_REG_PC):#010x}: {error}")
             self._place = core.reg_read(arm.UC_ARM_REG_PC)
+            if self._is_over:
+                return
             if self._reset_wanted:
                 self._restart()
                 continue
@@ -233,14 +260,13 @@ class CortexM(ABC):
         self._place = self.boot()
 
     def _stop_for_interrupt(self, core: Any, address: int, size: int, data: object) -> None:
+        self.serve_line()
         if self._pending() is not None:
             core.emu_stop()
 
     def _sleep(self) -> bool:
         """The core waits for an interrupt; False: it is over."""
-        if self._outgoing:
-            self._send(bytes(self._outgoing))
-            self._outgoing.clear()
+        self._flush()
         limit = min(_SLEEP_SECONDS, self.seconds_to_alarm())
         started = time.monotonic()
         if self._ticks:

@@ -108,6 +108,7 @@ class Rp2(CortexM):
         """What the blocks that the port uses say; any other register is as it was written."""
         if address == self.TIMER + _MICROSECONDS:
             self._microseconds = (self._microseconds + 1) & 0xFFFFFFFF
+            self.serve_line()
             return self._microseconds
         if address == self.UART + _FLAGS:
             return 0 if self.incoming and self._line_works() else _RECEIVE_EMPTY

@@ -1,0 +1,170 @@
+"""Listens to a board that simulates its task itself: it learns with no host in the loop, and tells of each episode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nrl_edge.agent import Counters
+from nrl_edge.errors import ConfigurationError, RunError
+from nrl_edge.experiment import Experiment, entropy_settings
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.lockstep import EpisodeOutcome
+from nrl_edge.runs import RunFolder
+from nrl_edge.simulation import OnEpisode, ReturnStatistics, RunSummary, keep_summary, open_run
+from nrl_edge.tasks.fixed_cartpole import TIME_LIMIT
+from nrl_host.device import LinkAgent
+from nrl_host.link import Link
+
+_SILENCE_SECONDS = 2.0
+"""A device that says nothing for so long is asked whether it is still there, and how far it is."""
+_LISTEN_SECONDS = 0.2
+
+
+class OnChipListener:
+    """Takes the TELEMETRY of a board, one message an episode, in the order of the episodes."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        configuration: AgentConfiguration,
+        on_episode: OnEpisode,
+        folder: RunFolder | None = None,
+    ) -> None:
+        self.statistics = ReturnStatistics(experiment.task.threshold)
+        self.heard = 0
+        """Number of the last episode that was heard of."""
+        self.missed = 0
+        """Episodes that were not heard of: their TELEMETRY was dropped or lost."""
+        self.steps = 0
+        self._one = 1 << configuration.formats.reward_frac_bits
+        self._on_episode = on_episode
+        self._folder = folder
+
+    def take(self, telemetry: Any) -> None:
+        """Take one message. One that comes out of order is no news. Raises RunError where a run folder misses some."""
+        if telemetry.episode <= self.heard:
+            return
+        if self._folder is not None and telemetry.episode != self.heard + 1:
+            raise RunError(
+                f"episodes {self.heard + 1} to {telemetry.episode - 1} were not heard of, so that the run folder "
+                f"{self._folder.path} ends there. Run again: `nrl-edge hil` begins anew, and so does a board that is "
+                "reset; without --run the rest can be listened to all the same"
+            )
+        self.missed += telemetry.episode - self.heard - 1
+        self.heard = telemetry.episode
+        self.steps += telemetry.episode_steps
+        episode_return = telemetry.episode_return / self._one
+        self.statistics.add(episode_return)
+        if self._folder is not None:
+            self._folder.log_episode(episode_return, telemetry.episode_steps)
+        outcome = EpisodeOutcome(
+            telemetry.episode - 1, episode_return, telemetry.episode_steps, telemetry.episode_steps < TIME_LIMIT
+        )
+        self._on_episode(outcome, self.statistics)
+
+
+def listen_on_chip(
+    experiment: Experiment,
+    link: Link,
+    configuration: AgentConfiguration,
+    *,
+    begin: bool,
+    run: Path | None = None,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    on_episode: OnEpisode = lambda outcome, statistics: None,
+    on_warning: Callable[[str], None] = lambda sentence: None,
+    until_solved: bool = False,
+) -> RunSummary:
+    """Listen until the board has done the experiment's episodes; returns what came of them.
+
+    With `begin` the board's agent begins anew first; otherwise it goes on with what it does. `run` is a folder to keep
+    progress and final weights in. Raises DeviceError where the board carries another agent, restarts or falls silent,
+    RunError where nothing was heard of any episode, ConfigurationError where a run is to be resumed.
+    """
+    if resume:
+        raise ConfigurationError(
+            "--resume: a board with its task on the chip goes on by itself, also after a loss of power where it has a "
+            "weight store ([store] save_every); there is nothing for the host to resume"
+        )
+    agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False)
+    target = f"{link.hello.board}, on chip"
+    with open_run(run, experiment, target, configuration) as (folder, _):
+        if begin:
+            link.telemetry.clear()
+            agent.begin()
+        listener = OnChipListener(experiment, configuration, on_episode, folder)
+        summary = _listen(experiment, agent, listener, target, stop, on_warning, until_solved)
+        if folder is not None:
+            keep_summary(folder, agent, summary)
+        return summary
+
+
+def _listen(
+    experiment: Experiment,
+    agent: LinkAgent,
+    listener: OnChipListener,
+    target: str,
+    stop: Callable[[], bool],
+    on_warning: Callable[[str], None],
+    until_solved: bool,
+) -> RunSummary:
+    link = agent.link
+    # What came before anybody asked belongs to the run as well.
+    for earlier in tuple(link.telemetry):
+        listener.take(earlier)
+    link.on_telemetry = listener.take
+    episodes = experiment.learning.episodes
+    started = last_news = time.monotonic()
+    heard, interrupted = listener.heard, False
+    while listener.heard < episodes:
+        link.listen(_LISTEN_SECONDS)
+        now = time.monotonic()
+        if listener.heard != heard:
+            heard, last_news = listener.heard, now
+        elif now - last_news > _SILENCE_SECONDS:
+            # It answers between two steps; one that has restarted says so, and one that is gone does not answer.
+            last_news = now
+            if agent.status().episodes >= episodes:
+                break
+        if until_solved and listener.statistics.episodes_to_threshold is not None:
+            break
+        if stop():
+            interrupted = True
+            break
+    elapsed = time.monotonic() - started
+    link.on_telemetry = None
+    status = agent.status()
+    if not listener.statistics.returns:
+        raise RunError(
+            f"{link.url}: the board has done {status.episodes} episodes and told of none of them. Its serial line is "
+            "too slow or lost what it said; `nrl-edge hil` begins the run anew"
+        )
+    missed = max(0, status.episodes - listener.heard) + listener.missed
+    if missed:
+        on_warning(
+            f"{link.url}: {missed} of {status.episodes} episodes were not heard of: the line was busy or lost them. "
+            "The weights are those of all episodes, means and curve those of the ones that were heard of"
+        )
+    return RunSummary(
+        target=target,
+        task=experiment.task.id,
+        seed=experiment.entropy.seed,
+        episodes=status.episodes,
+        steps=status.steps,
+        mean_return_last_100=listener.statistics.mean,
+        episodes_to_threshold=listener.statistics.episodes_to_threshold if not listener.missed else None,
+        weights_crc32=f"{status.weights_crc32:08x}",
+        steps_per_second=round(listener.steps / elapsed, 1) if elapsed > 0.0 else 0.0,
+        interrupted=interrupted,
+        agent=agent.configuration.description,
+        counters=Counters(*status.counters).as_dict(),
+        saturated_observations=0,
+        link=agent.link_counters(),
+        retries=link.counters.retries,
+        restarts=0,
+        noise=agent.noise_report() if experiment.entropy.mode != "seeded" else None,
+    )
