@@ -1,7 +1,7 @@
 """Sizes of the firmware's variables, laid out from its own sources by the rules of a board's ABI, without a compiler.
 
-The sources are preprocessed (pcpp) and parsed (pycparser) as they are compiled, but for the bodies of functions, so there
-is no second description of a struct that could go out of date. A test compares the sizes with those in linked images.
+The sources are preprocessed (pcpp) and parsed (pycparser) as they are compiled, but for the bodies of functions, so
+there is no second description of a struct that could go out of date. A test compares the sizes with those in images.
 """
 
 from __future__ import annotations
