@@ -6,19 +6,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_FLAGS ?= -n auto
-# Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for the report.
-TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium \
+# Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for report and monitor.
+TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium chromium-driver \
     gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc \
-    gcc-avr avr-libc libsimavr-dev libelf-dev
+    gcc-avr avr-libc libsimavr-dev libelf-dev doxygen cmake g++ \
+    avrdude arduino-core-avr openocd dfu-util
 
-.PHONY: help demo test check fast-test bench soak clean
+.PHONY: help install demo test check fast-test bench docs soak clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '2,3s/^#   //p' Makefile
+	@echo "make install    the nrl-edge command in a virtual environment, $(VENV)"
 	@echo "make check      ruff and mypy"
 	@echo "make fast-test  the tests that take under two minutes together"
 	@echo "make bench      ratios of speed, see docs/benchmarks.md"
+	@echo "make docs       the documentation as a site in build/docs/site"
 	@echo "make soak       bad lines, memory and fuzzing at length: about 25 minutes"
 	@echo "make clean      remove $(VENV) and everything that was built"
 
@@ -56,6 +59,9 @@ $(VENV)/.developer: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+install: $(VENV)/.compiler
+	@echo "now: source $(VENV)/bin/activate"
+
 demo: $(VENV)/.compiler
 	@$(BIN)/nrl-edge demo
 
@@ -81,6 +87,15 @@ fast-test: $(VENV)/.developer
 
 bench: $(VENV)/.developer $(VENV)/.compiler
 	$(BIN)/python -m benchmarks
+
+# The pages as a site in build/docs/site, with references of the Python packages and of the C headers of a firmware.
+docs: system-packages $(VENV)/.developer
+	@rm -rf build/docs && mkdir -p build/docs
+	@$(BIN)/nrl-edge new build/docs/agent --task cartpole --quiet
+	@sed -i.bak 's/^# save_every = .*/save_every = 10/; s/^save_every = 0.*/save_every = 10/' build/docs/agent/experiment.toml
+	@$(BIN)/nrl-edge generate build/docs/agent/experiment.toml --output build/docs/firmware --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/docs/site/index.html"
 
 soak: system-packages $(VENV)/.developer
 	$(BIN)/python -m benchmarks.soak

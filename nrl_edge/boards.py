@@ -13,9 +13,10 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.resources import boards_folder
 from nrl_edge.strict_toml import INT64_MAX, INT64_MIN, Table, did_you_mean, parse_toml, read_text, show
 
-Evidence = Literal["compiled", "emulated"]
-EVIDENCE: tuple[Evidence, ...] = ("compiled", "emulated")
-"""What has really been run for a board, never more: its firmware was compiled, or has also run in an emulator."""
+Evidence = Literal["generated", "compiled", "emulated"]
+EVIDENCE: tuple[Evidence, ...] = ("generated", "compiled", "emulated")
+"""What has really been run for a board, never more: its sources were generated, and no image of them was linked; an
+image was linked; that image has also run in an emulator."""
 
 ToolchainName = Literal["arm-none-eabi", "avr", "riscv64-unknown-elf"]
 TOOLCHAINS: tuple[ToolchainName, ...] = ("arm-none-eabi", "avr", "riscv64-unknown-elf")
@@ -33,6 +34,10 @@ _ISA_TOOLCHAINS: dict[str, ToolchainName | None] = {
 }
 ISAS = tuple(_ISA_TOOLCHAINS)
 """Instruction sets that there is a compiler for."""
+
+UploadTool = Literal["avrdude", "openocd", "dfu-util", "uf2"]
+UPLOAD_TOOLS: tuple[UploadTool, ...] = ("avrdude", "openocd", "dfu-util", "uf2")
+"""What writes an image to a board: programs, and `uf2`, a boot loader that shows itself as a USB drive."""
 
 _ID = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 _PORT_FAMILY = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
@@ -120,6 +125,17 @@ class Uf2:
 
     family_id: int
     """The chip's number in the UF2 specification."""
+    board_id: str | None = None
+    """What the boot loader's drive says of itself in INFO_UF2.TXT, as "Board-ID"."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What writes an image to the board from this machine, without PlatformIO."""
+
+    tool: UploadTool
+    arguments: tuple[str, ...] = ()
+    """Of the program, for this board; image and port come behind them."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +147,20 @@ class PlatformIO:
     upload_protocol: str | None = None
     framework: str | None = None
     """None: the firmware stands on registers alone."""
+
+
+@dataclass(frozen=True)
+class ArduinoCore:
+    """An Arduino core that the system has, for building without PlatformIO."""
+
+    core: str
+    """Vendor and architecture, such as "arduino:avr"."""
+    variant: str
+    """Which of its sets of pins."""
+    defines: tuple[str, ...]
+    """Macros that name the board and the core's version."""
+    package: str
+    """Debian package that has it."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +193,24 @@ class Board:
     uart: Uart | None = None
     nonvolatile: Nonvolatile | None = None
     platformio: PlatformIO | None = None
+    arduino: ArduinoCore | None = None
+    """None where the firmware stands on no Arduino core, or on one that only PlatformIO has."""
     uf2: Uf2 | None = None
     """None where the board's boot loader does not take UF2 files."""
+    upload: Upload | None = None
+    """None where only PlatformIO's upload writes an image to it, or nothing does."""
     port: Mapping[str, int | str] = field(default_factory=dict)
     """What only the templates of its port family read: register bases and the like."""
+
+    @property
+    def framework(self) -> str | None:
+        """What its firmware stands on besides registers, such as "arduino"; None: nothing."""
+        return self.platformio.framework if self.platformio else None
+
+    @property
+    def is_built_here(self) -> bool:
+        """Whether this project links its image: with a compiler alone, or with an Arduino core of the system."""
+        return self.toolchain is not None and (self.framework is None or self.arduino is not None)
 
 
 def _keys(section: type[Any]) -> list[str]:
@@ -231,7 +275,8 @@ def parse_board(text: str, file: str) -> Board:
 
     memory, clock, uart = section("memory", Memory), section("clock", Clock), section("uart", Uart)
     nonvolatile, source = section("nonvolatile", Nonvolatile), section("entropy_source", EntropySource)
-    platformio, uf2 = section("platformio", PlatformIO), section("uf2", Uf2)
+    platformio, arduino = section("platformio", PlatformIO), section("arduino", ArduinoCore)
+    uf2, upload = section("uf2", Uf2), section("upload", Upload)
     board = Board(
         id=board_id,
         name=table.text("name"),
@@ -276,7 +321,13 @@ def parse_board(text: str, file: str) -> Board:
         )
         if platformio
         else None,
-        uf2=Uf2(uf2.integer("family_id", 0, (1 << 32) - 1)) if uf2 else None,
+        arduino=ArduinoCore(
+            arduino.text("core"), arduino.text("variant"), arduino.strings("defines"), arduino.text("package")
+        )
+        if arduino
+        else None,
+        uf2=Uf2(uf2.integer("family_id", 0, (1 << 32) - 1), _optional_text(uf2, "board_id")) if uf2 else None,
+        upload=Upload(upload.choice("tool", UPLOAD_TOOLS), upload.strings("arguments")) if upload else None,
         port=_port(table),
     )
     _check(board, table)
@@ -287,6 +338,10 @@ def _check(board: Board, table: Table) -> None:
     """What one key cannot tell alone."""
     if board.evidence == "emulated" and board.emulator is None:
         table.fail("evidence", 'a board that was emulated names its emulator; add `emulator = ...` or say "compiled"')
+    if board.evidence != "generated" and board.framework is not None and board.arduino is None:
+        table.fail("evidence", f'no image of framework "{board.framework}" is linked here without a section [arduino]')
+    if board.arduino is not None and board.framework != "arduino":
+        table.fail("arduino", 'it says where framework = "arduino" of [platformio] comes from, which is missing')
     expected = _ISA_TOOLCHAINS[board.isa]
     if board.toolchain != expected:
         needed = f'code of isa "{board.isa}" comes from ' + (
@@ -295,6 +350,8 @@ def _check(board: Board, table: Table) -> None:
         table.fail("toolchain", needed)
     if board.nonvolatile is not None and 32 % board.nonvolatile.word_bytes:
         table.table("nonvolatile", _keys(Nonvolatile)).fail("word_bytes", "1, 2, 4, 8, 16 and 32 are allowed")
+    if board.upload is not None and board.upload.tool == "uf2" and (board.uf2 is None or board.uf2.board_id is None):
+        table.fail("upload", 'tool = "uf2" needs board_id under [uf2], which tells the drive of the boot loader')
     if board.toolchain is not None:
         for key, value in (("memory", board.memory), ("clock", board.clock), ("uart", board.uart)):
             if value is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.lockstep import MEAN_WINDOW, EpisodeOutcome, Lockstep
 from nrl_edge.native import NativeAgent
 from nrl_edge.runs import Checkpoint, RunFolder, snapshot_weights
+from nrl_edge.runs.control import RunControl
 
 LocalTarget = Literal["reference", "native"]
 
@@ -149,11 +150,15 @@ def run_agent(
     """Run the experiment's episodes with `agent` and return what came of it.
 
     With a folder (from `open_run`) the run is kept there. `checkpoint` is where it goes on from. `stop` is asked after
-    every episode; a stopped run leaves a folder that can be resumed exactly. `until_solved` ends the run where the mean
-    return of 100 episodes reaches the threshold. Raises ConfigurationError where the agent does not fit the task.
+    every episode; a stopped run leaves a folder that can be resumed exactly. In its folder the run can be watched, and
+    asked to wait or to keep a snapshot between two episodes (`nrl_edge.runs.control`). `until_solved` ends the run
+    where the mean return of 100 episodes reaches the threshold. Raises ConfigurationError where the agent
+    does not fit the task.
     """
-    task = make_experiment_task(experiment)
+    stack = ExitStack()
     try:
+        task = make_experiment_task(experiment)
+        stack.callback(task.close)
         configuration = agent.configuration
         if (task.inputs, task.actions) != (configuration.inputs, configuration.actions):
             raise ConfigurationError(
@@ -178,6 +183,19 @@ def run_agent(
             if folder is not None and checkpoint.snapshot is None:
                 folder.log_noise(noise)
         steps, episodes, interrupted = steps_before, experiment.learning.episodes, False
+
+        def describe() -> dict[str, Any]:
+            # Over a line with faults whatever is sent takes its time.
+            tells_link = link_counters is not None and line_faults() is None
+            return {
+                "counters": agent.counters().as_dict(),
+                "link": link_counters() if link_counters is not None and tells_link else None,
+                "noise": noise_report() if noise_report is not None else None,
+            }
+
+        control = None
+        if folder is not None:
+            control = stack.enter_context(RunControl(folder, snapshot=agent.snapshot, describe=describe))
         started = time.perf_counter()
         for episode in range(checkpoint.episode, episodes):
             outcome = lockstep.run_episode(episode)
@@ -192,10 +210,13 @@ def run_agent(
             on_episode(outcome, statistics)
             if until_solved and statistics.episodes_to_threshold is not None:
                 break
+            if control is not None and episode + 1 < episodes:
+                control.attend(stop)
             if stop() and episode + 1 < episodes:
                 interrupted = True
                 break
-        elapsed = time.perf_counter() - started
+        held = control.paused_seconds if control is not None else 0.0
+        elapsed = time.perf_counter() - started - held
         link = link_counters() if link_counters is not None else None
         summary = RunSummary(
             target=target,
@@ -222,7 +243,7 @@ def run_agent(
             keep_summary(folder, agent, summary)
         return summary
     finally:
-        task.close()
+        stack.close()
 
 
 def keep_summary(folder: RunFolder, agent: Agent, summary: RunSummary) -> None:

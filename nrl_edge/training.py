@@ -12,6 +12,7 @@ from nrl_edge.experiment import Experiment, learning_settings, task_settings
 from nrl_edge.learning import EpisodeRecord, TrainingResult, train
 from nrl_edge.lockstep import MEAN_WINDOW
 from nrl_edge.runs import RunFolder
+from nrl_edge.runs.control import RunControl
 
 TARGET = "float64"
 
@@ -29,11 +30,14 @@ def train_experiment(
     """
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder.create(run, experiment, TARGET)) if run is not None else None
+        control = stack.enter_context(RunControl(folder)) if folder is not None else None
         started = time.perf_counter()
 
         def log(record: EpisodeRecord) -> None:
             if folder is not None:
                 folder.log_episode(record.episode_return, record.episode_steps)
+            if control is not None:
+                control.attend()
             on_episode(record)
 
         result = train(
@@ -44,6 +48,7 @@ def train_experiment(
             log,
         )
         steps = int(result.steps[0])
+        held = control.paused_seconds if control is not None else 0.0
         summary = {
             "target": TARGET,
             "task": experiment.task.id,
@@ -55,7 +60,7 @@ def train_experiment(
             "mean_return_last_100": float(result.returns[0, -MEAN_WINDOW:].mean()),
             "episodes_to_threshold": result.episodes_to_threshold[0],
             "weights_crc32": None,
-            "steps_per_second": round(steps / (time.perf_counter() - started), 1),
+            "steps_per_second": round(steps / (time.perf_counter() - started - held), 1),
         }
         if folder is not None:
             folder.save_weights([weights[0] for weights in result.weights])

@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,3 +171,10 @@ def test_no_file_mentions_where_it_was_made() -> None:
         str(path.relative_to(ROOT)): text for path in paths for text in FORBIDDEN if text.encode() in path.read_bytes()
     }
     assert mentions == {}
+
+
+def test_the_command_starts_without_what_only_some_verbs_need() -> None:
+    program = "import sys, nrl_host.cli; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "nrl_host.cli" in loaded
+    assert not {"matplotlib", "pandas", "dask", "platformio", "tensorboardX", "unicorn"} & set(loaded)

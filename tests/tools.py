@@ -16,6 +16,7 @@ COMPILER_PACKAGES = {
     "riscv64-unknown-elf": "gcc-riscv64-unknown-elf",
 }
 EMULATOR_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
+ARDUINO_CORES = Path("/usr/share/arduino/hardware")
 SIMAVR_HEADER = Path("/usr/include/simavr/sim_avr.h")
 
 
@@ -45,6 +46,8 @@ def require_board(board_id: str) -> Board:
     board = find_board(board_id)
     if board.toolchain is not None:
         require_tool(f"{board.toolchain}-gcc", f"apt-get install {COMPILER_PACKAGES[board.toolchain]}")
+    if board.arduino is not None:
+        require_file(ARDUINO_CORES / board.arduino.core.replace(":", "/"), f"apt-get install {board.arduino.package}")
     if board.emulator is not None:
         program = board.emulator.split()[0]
         if program == "unicorn":

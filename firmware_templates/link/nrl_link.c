@@ -5,6 +5,7 @@
 
 #include "nrl_mark.h"
 #include "nrl_port.h"
+#include "nrl_rom.h"
 #include "nrl_trng.h"
 #if NRL_PROFILE
 #include "nrl_measure.h"
@@ -27,11 +28,10 @@ NRL_STATIC_ASSERT(counters_match, sizeof(((nrl_status_reply_t *)0)->counters) ==
 NRL_STATIC_ASSERT(actions_fit, NRL_ACTIONS < NRL_ACTION_EPISODE_ENDED);
 
 static const uint8_t nrl_link_layer_sizes[] = NRL_LAYER_SIZES;
-static const uint8_t nrl_link_build_id[] = NRL_BUILD_ID;
 static const char nrl_link_board_name[] = NRL_BOARD_NAME;
 
 NRL_STATIC_ASSERT(layer_sizes_fit, sizeof(nrl_link_layer_sizes) <= sizeof(((nrl_hello_reply_t *)0)->layer_sizes));
-NRL_STATIC_ASSERT(build_id_fits, sizeof(nrl_link_build_id) == sizeof(((nrl_hello_reply_t *)0)->build_id));
+NRL_STATIC_ASSERT(build_id_fits, sizeof(nrl_build_id) == sizeof(((nrl_hello_reply_t *)0)->build_id));
 NRL_STATIC_ASSERT(board_name_fits, sizeof(nrl_link_board_name) - 1 <= sizeof(((nrl_hello_reply_t *)0)->board));
 
 /* ---- answers ---- */
@@ -119,7 +119,7 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.protocol_max = NRL_PROTOCOL_MAX;
     reply.table_hash = NRL_TABLE_HASH;
     for (size_t i = 0; i < sizeof(reply.build_id); ++i) {
-        reply.build_id[i] = nrl_link_build_id[i];
+        reply.build_id[i] = NRL_ROM_READ_U8(&nrl_build_id[i]);
     }
     for (size_t i = 0; i < sizeof(reply.board); ++i) {
         reply.board[i] = '\0';

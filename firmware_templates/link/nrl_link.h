@@ -42,6 +42,9 @@
 extern "C" {
 #endif
 
+/* Which firmware this is, as HELLO tells it. A variable of its own (nrl_build.c): host tools read it in an image. */
+extern const uint8_t nrl_build_id[NRL_BUILD_ID_BYTES];
+
 #define NRL_FRAME_TIMEOUT_MS 200u
 
 /* ACTION: no action, the episode is closed. */

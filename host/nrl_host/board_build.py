@@ -13,7 +13,7 @@ from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.store import program_memory, store_settings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.toolchain import ImageSizes, build_image, image_sizes
+from nrl_host.toolchain import ImageSizes, build_image, convert_image, image_sizes
 from nrl_host.uf2 import write_uf2
 
 STACK_RESERVE_BYTES = 512
@@ -78,28 +78,69 @@ def build_for_board(
     options: FirmwareOptions = PLAIN,
     folder: Path | None = None,
 ) -> BoardBuild:
-    """Build the image of a board and return it with its sizes.
+    """Build the image of a board with one command of its compiler, and return it with its sizes.
 
-    With `folder`, sources and image are put there. Raises DoesNotFitError where the board cannot hold it, naming the
-    largest network of the same kind that it does hold; ConfigurationError for a board without limits, such as the
-    desktop; MissingToolError without the board's compiler.
+    With `folder`, sources and image are put there, in every form that tools flash. Raises DoesNotFitError where the
+    board cannot hold it, naming the largest network of the same kind that it does hold; ConfigurationError for a board
+    without limits, such as the desktop; MissingToolError without the board's compiler.
     """
     board = find_board(board) if isinstance(board, str) else board
-    memory = board.memory
-    if memory is None or board.toolchain is None:
+    memory = program_limits(configuration, board, options)
+    built = _build(configuration, board, memory, seed, entropy_mode, options, folder)
+    if built is not None and folder is not None:
+        write_flash_files(built.image, board)
+    return accept_or_refuse(built, configuration, board, memory, seed=seed, entropy_mode=entropy_mode, options=options)
+
+
+def program_limits(configuration: AgentConfiguration, board: Board, options: FirmwareOptions) -> Memory:
+    """What a board has for a program: all but what the weight store takes of its flash.
+
+    Raises ConfigurationError for a board without limits, such as the desktop.
+    """
+    if board.memory is None or board.toolchain is None:
         raise ConfigurationError(
             f"board {board.id!r} is no microcontroller and has no limits; choose a board with --board "
             "(`nrl-edge boards` lists them), or build the project that `nrl-edge generate` writes"
         )
-    store = store_settings(configuration, board, options.save_every)
-    # What the store takes of the flash, the program has not.
-    memory = program_memory(board, store) or memory
-    built = _build(configuration, board, memory, seed, entropy_mode, options, folder)
-    if built is not None and board.uf2 is not None and folder is not None:
-        write_uf2(built.image, board.uf2.family_id)
+    return program_memory(board, store_settings(configuration, board, options.save_every)) or board.memory
+
+
+def write_flash_files(image: Path, board: Board) -> None:
+    """Write, beside an ELF image, the other forms that are flashed: Intel HEX, binary, UF2 where a board takes it."""
+    assert board.toolchain is not None
+    for suffix in (".hex", ".bin"):
+        convert_image(image, image.with_suffix(suffix), board.toolchain)
+    if board.uf2 is not None:
+        write_uf2(image, board.uf2.family_id)
+
+
+def accept_or_refuse(
+    built: BoardBuild | None,
+    configuration: AgentConfiguration,
+    board: Board,
+    memory: Memory,
+    *,
+    seed: int,
+    entropy_mode: EntropyMode,
+    options: FirmwareOptions,
+) -> BoardBuild:
+    """The build where it fits. Raises DoesNotFitError, with what would fit, where it does not or was not linked."""
     if built is None or not built.fits:
         raise DoesNotFitError(_does_not_fit(configuration, board, memory, built, seed, entropy_mode, options))
     return built
+
+
+def measured(image: Path, board: Board, memory: Memory, build_id: str) -> BoardBuild:
+    """An image with its sizes and limits. Raises RunError where it is no ELF file."""
+    sizes = image_sizes(image)
+    if sizes is None:
+        raise RunError(f"{image} is no ELF file; remove it and build again")
+    return BoardBuild(board, image, sizes, build_id, memory.flash_bytes, memory.ram_bytes)
+
+
+def linker_says_full(error: RunError) -> bool:
+    """Whether a build failed because the image is too large for the memory that its linker script gives it."""
+    return _LINKER_SAYS_FULL.search(str(error)) is not None
 
 
 def _build(
@@ -115,14 +156,11 @@ def _build(
     try:
         image = build_image(configuration, board, seed=seed, entropy_mode=entropy_mode, options=options, folder=folder)
     except RunError as error:
-        if _LINKER_SAYS_FULL.search(str(error)):
+        if linker_says_full(error):
             return None
         raise
-    sizes = image_sizes(image)
-    if sizes is None:
-        raise RunError(f"{image} is no ELF file; remove it and build again")
     build_id = firmware_build_id(configuration, seed=seed, entropy_mode=entropy_mode, board=board, options=options)
-    return BoardBuild(board, image, sizes, build_id, memory.flash_bytes, memory.ram_bytes)
+    return measured(image, board, memory, build_id)
 
 
 def _does_not_fit(

@@ -17,7 +17,6 @@ from nrl_edge.experiment import Experiment, load_experiment, new_experiment, res
 from nrl_edge.lockstep import EpisodeOutcome
 from nrl_edge.native import compile_c
 from nrl_edge.replay import ReplayVerdict, replay
-from nrl_edge.report import Check, report_data, write_report
 from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import ReturnStatistics, RunSummary
 from nrl_edge.training import train_experiment
@@ -128,6 +127,8 @@ def _link_rows(link: dict[str, dict[str, int]]) -> dict[str, str]:
 def _report(
     run: RunFolder, float_run: RunFolder, summary: RunSummary, verdict: ReplayVerdict, sizes: ImageSizes | None
 ) -> Path:
+    from nrl_edge.report import Check, report_data, write_report  # plotting takes half a second to load: only here
+
     agent = run.agent
     assert agent is not None and summary.link is not None
     weights_and_traces = 2 * agent.weight_bytes

@@ -140,6 +140,8 @@ class Link:
         self.counters = LinkCounters()
         self.telemetry: deque[Any] = deque(maxlen=KEPT_TELEMETRY)
         """The latest TELEMETRY messages, oldest first."""
+        self.telemetry_before_reply = 0
+        """How many TELEMETRY messages came before the latest reply: what they tell is older than what it answers."""
         self.on_telemetry = on_telemetry
         self._baud = baud
         self._timeout = timeout
@@ -341,6 +343,7 @@ class Link:
                 kind = content[0]
                 if content[1] == sequence and kind == reply_id and reply is None:
                     reply = content
+                    self.telemetry_before_reply = self.counters.telemetry
                 elif content[1] == sequence and kind == _ERROR_ID:
                     self._raise_refusal(content)
                 else:

@@ -94,13 +94,19 @@ def listen_on_chip(
     target = f"{link.hello.board}, on chip"
     with open_run(run, experiment, target, configuration) as (folder, _):
         if begin:
-            link.telemetry.clear()
             agent.begin()
+            _forget_earlier_life(link)
         listener = OnChipListener(experiment, configuration, on_episode, folder)
         summary = _listen(experiment, agent, listener, target, stop, on_warning, until_solved)
         if folder is not None:
             keep_summary(folder, agent, summary)
         return summary
+
+
+def _forget_earlier_life(link: Link) -> None:
+    """Drop what the board told of the agent that it had before BEGIN, some of which came while BEGIN was on its way."""
+    for _ in range(len(link.telemetry) - (link.counters.telemetry - link.telemetry_before_reply)):
+        link.telemetry.popleft()
 
 
 def _listen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,13 +13,14 @@ from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.render import write_files
-from nrl_edge.errors import MissingToolError
+from nrl_edge.errors import MissingToolError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import SOURCE_SUFFIXES, CCompiler, build_cached, compile_c, find_c_compiler
+from nrl_host.arduino import build_arduino_image, find_arduino_core
 from nrl_host.debian_packages import COMPILER_PACKAGES
 from nrl_host.image import ImageSizes, image_sizes
 
-__all__ = ["ImageSizes", "build_flags", "build_image", "find_cross_compiler", "image_sizes"]
+__all__ = ["ImageSizes", "build_flags", "build_image", "convert_image", "find_cross_compiler", "image_sizes"]
 
 
 def find_cross_compiler(toolchain: ToolchainName) -> CCompiler:
@@ -30,6 +32,28 @@ def find_cross_compiler(toolchain: ToolchainName) -> CCompiler:
             f"apt-get install {COMPILER_PACKAGES[toolchain]}"
         )
     return CCompiler((name,))
+
+
+_OBJCOPY_FORMATS = {".hex": "ihex", ".bin": "binary"}
+
+
+def convert_image(image: Path, output: Path, toolchain: ToolchainName) -> Path:
+    """Write what an ELF image puts into flash as Intel HEX (.hex) or binary (.bin), by `output`'s suffix; returns it.
+
+    Raises MissingToolError where the toolchain's objcopy is not installed, RunError where it fails.
+    """
+    objcopy = f"{toolchain}-objcopy"
+    if shutil.which(objcopy) is None:
+        raise MissingToolError(
+            f"{objcopy} is not installed, which makes the {output.suffix} file that is flashed; install it, on Debian "
+            f"and Ubuntu with: apt-get install {COMPILER_PACKAGES[toolchain]}"
+        )
+    # The contents of an AVR's EEPROM are flashed apart.
+    command = [objcopy, "-O", _OBJCOPY_FORMATS[output.suffix], "-R", ".eeprom", str(image), str(output)]
+    finished = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if finished.returncode != 0:
+        raise RunError(f"{image} cannot be made a {output.suffix} file: {finished.stderr.strip()}")
+    return output
 
 
 def build_image(
@@ -51,18 +75,24 @@ def build_image(
     """
     if isinstance(board, str):
         board = find_board(board)
+    if board.framework is not None:
+        find_arduino_core(board)
     compiler = find_c_compiler() if board.toolchain is None else find_cross_compiler(board.toolchain)
     files = render_firmware(
         configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, options=options
     )
+    if board.framework is not None:
+        return build_arduino_image(files, board, compiler, folder=folder, extra_flags=extra_flags)
     flags, libraries = build_flags(board)
     flags = (*flags, *extra_flags)
     has_script = LINKER_SCRIPT in files
     if folder is None:
-        # File names are unique across the folders of a project, and the cache wants headers beside sources.
-        flat = {PurePosixPath(path).name: text for path, text in files.items()}
+        # The cache wants headers at the top; sources are linked in the order that they have in a project.
         return build_cached(
-            flat,
+            {
+                path if path.endswith(SOURCE_SUFFIXES) else PurePosixPath(path).name: each
+                for path, each in files.items()
+            },
             f"{board.id}-firmware",
             extra_flags=flags,
             libraries=libraries,

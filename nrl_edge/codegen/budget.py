@@ -20,7 +20,7 @@ from nrl_edge.codegen.structs import Variable, ram_variables
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_edge.noise import noise_budget
+from nrl_edge.noise.budget import noise_budget
 
 STACK_RESERVE_BYTES = 512
 """RAM that has to be left to the stack: more than any was seen to take (510, on an AVR chip with a link key)."""

@@ -11,7 +11,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.messages import load_message_table, messages_variables
 from nrl_edge.codegen.noise import noise_settings
-from nrl_edge.codegen.options import PLAIN, PROFILE_PHASES, FirmwareOptions
+from nrl_edge.codegen.options import PLAIN, PROFILE_PHASES, FirmwareOptions, OnChipEnvironment
 from nrl_edge.codegen.render import render_folder, render_template
 from nrl_edge.codegen.store import StoreSettings, program_memory, store_settings
 from nrl_edge.errors import ConfigurationError
@@ -60,7 +60,12 @@ def port_folders(board: Board) -> tuple[str, ...]:
     A file of a later folder replaces the one of the same name before it.
     """
     shared: tuple[str, ...] = ()
-    if board.toolchain == "arm-none-eabi":
+    if board.framework is not None:
+        # The framework has start-up, linker script and a C library.
+        shared = ("avr_rom",) if board.isa == "avr" else ()
+    elif board.isa == "avr":
+        shared = ("avr_rom",)
+    elif board.toolchain == "arm-none-eabi":
         shared = ("freestanding", "cortex_m")
     elif board.toolchain == "riscv64-unknown-elf":
         shared = ("freestanding", "riscv")
@@ -152,7 +157,14 @@ def render_firmware(
         ("guard", _guard_files(options)),
         ("hash", render_folder("hash", {}) if hashes else {}),
         ("link", render_folder("link", variables)),
-        *(_environment_files(configuration, options) if options.environment is not None else ()),
+        *(
+            ()
+            if options.environment is None
+            else (
+                ("environment", render_environment(configuration, options.environment)),
+                ("loop", render_folder("loop", {})),
+            )
+        ),
         *(("port", render_folder(folder, port_variables)) for folder in folders),
     ):
         for name, text in contents.items():
@@ -216,14 +228,10 @@ def _profile_files(options: FirmwareOptions) -> dict[str, str]:
     return render_folder("profile", {"profile": options.profile, "phases": PROFILE_PHASES})
 
 
-def _environment_files(
-    configuration: AgentConfiguration, options: FirmwareOptions
-) -> tuple[tuple[str, dict[str, str]], ...]:
-    """What simulates the task on the chip, and the loop that it is in."""
-    assert options.environment is not None
-    shifts = observation_shifts(options.environment.scale_exponents, configuration.formats.observation_frac_bits)
-    variables = {"environment": options.environment, "shifts": shifts}
-    return ("environment", render_folder("environment", variables)), ("loop", render_folder("loop", {}))
+def render_environment(configuration: AgentConfiguration, environment: OnChipEnvironment) -> dict[str, str]:
+    """What simulates the task on the chip: {file name: text}. Raises ConfigurationError for scales it cannot have."""
+    shifts = observation_shifts(environment.scale_exponents, configuration.formats.observation_frac_bits)
+    return render_folder("environment", {"environment": environment, "shifts": shifts})
 
 
 def _place(part: str, name: str) -> str:

@@ -13,11 +13,21 @@ AVR_FLAGS = ('-DNRL_ROM_HEADER="nrl_port_rom.h"',)
 
 def is_freestanding(board: Board) -> bool:
     """Whether the firmware of a board is built without a C library: all are, but AVR's and the desktop's."""
-    return board.toolchain in ("arm-none-eabi", "riscv64-unknown-elf")
+    return board.framework is None and board.toolchain in ("arm-none-eabi", "riscv64-unknown-elf")
+
+
+def framework_flags(board: Board) -> tuple[str, ...]:
+    """What the sources of a board's firmware need besides the flags of the framework that it is built with."""
+    return AVR_FLAGS if board.isa == "avr" else ()
 
 
 def build_flags(board: Board) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Flags for compiling and linking the firmware of a board at once, and the libraries behind its sources."""
+    """Flags for compiling and linking the firmware of a board at once, and the libraries behind its sources.
+
+    Of a board with a framework, what the framework does not give.
+    """
+    if board.framework is not None:
+        return framework_flags(board), ()
     if board.toolchain is None:
         return board.flags, ()
     if is_freestanding(board):

@@ -63,11 +63,12 @@ def firmware_options(experiment: Experiment) -> FirmwareOptions:
     return FirmwareOptions(
         experiment.store.save_every,
         None if path is None else read_link_key(path),
-        _environment(experiment) if experiment.task.on_chip else None,
+        on_chip_environment(experiment) if experiment.task.on_chip else None,
     )
 
 
-def _environment(experiment: Experiment) -> OnChipEnvironment:
+def on_chip_environment(experiment: Experiment) -> OnChipEnvironment:
+    """What firmware of an experiment simulates, where it simulates its task."""
     exponents = experiment_scale_exponents(experiment)
     return OnChipEnvironment(
         experiment.episode_seed,

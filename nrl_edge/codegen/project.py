@@ -19,8 +19,17 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, explicit_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
+LOCAL_PLATFORM = "nrl_edge"
+"""The platform in the platformio.ini of a machine that none of PlatformIO's knows; `nrl-edge build` brings it along."""
+
+LINK_FLAGS_SCRIPT = "nrl_link_flags.py"
+"""Path, in a project, of what tells PlatformIO the flags that its `build_flags` give to the compiler alone."""
+
 MARKER = "nrl_project.json"
 """Lists the files that were generated, so that a project can be generated again without touching anything else."""
+
+_FLAGS_OF_BOTH = ("-m", "-O", "-ffreestanding", "-nostdlib")
+"""How flags begin that the linker's command line needs as the compiler's does."""
 
 
 def render_project(
@@ -51,11 +60,15 @@ def render_project(
         "compile_command": compile_command(board, LINKER_SCRIPT in files),
         "flags": flags,
         "libraries": libraries,
+        "link_flags": [flag for flag in flags if flag.startswith(_FLAGS_OF_BOTH)],
+        "link_flags_script": LINK_FLAGS_SCRIPT,
+        "local_platform": LOCAL_PLATFORM,
         "linker_script": LINKER_SCRIPT if LINKER_SCRIPT in files else None,
         "core_files": sorted(path for path in files if Path(path).name in core),
     }
-    if board.toolchain is None or board.platformio is not None:
-        files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
+    files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
+    if board.toolchain is not None:
+        files[LINK_FLAGS_SCRIPT] = render_template(f"project/{LINK_FLAGS_SCRIPT}.j2", values)
     files["README.md"] = render_template("project/README.md.j2", values)
     files["experiment.toml"] = explicit_experiment(experiment, configuration.formats).to_toml()
     manifest = {
@@ -93,15 +106,18 @@ def write_project(
                 f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
             )
         files = render_project(experiment, configuration, profile=profile)
-        _remove_stale(folder, files)
+        remove_stale(folder, files, MARKER)
         return write_files(files, folder)
     except OSError as error:
         raise ConfigurationError(f"cannot write the project to {folder}: {error}") from error
 
 
-def _remove_stale(folder: Path, files: Mapping[str, str]) -> None:
-    """Remove what an earlier generation wrote and this one does not: a left-over source would be compiled too."""
-    marker = folder / MARKER
+def remove_stale(folder: Path, files: Mapping[str, str], marker_name: str) -> None:
+    """Remove what an earlier generation wrote and this one does not: a left-over source would be compiled too.
+
+    The file `marker_name` in the folder lists what was written. Raises ConfigurationError where it is damaged.
+    """
+    marker = folder / marker_name
     if not marker.is_file():
         return
     try:

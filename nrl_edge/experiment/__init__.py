@@ -12,7 +12,7 @@ from nrl_edge.experiment.agent import (
     task_settings,
 )
 from nrl_edge.experiment.load import check_experiment, load_experiment, parse_experiment
-from nrl_edge.experiment.new import experiment_text, new_experiment
+from nrl_edge.experiment.new import Choices, experiment_text, new_experiment
 from nrl_edge.experiment.schema import (
     ArithmeticSection,
     BoardSection,
@@ -29,6 +29,7 @@ from nrl_edge.experiment.schema import (
 __all__ = [
     "ArithmeticSection",
     "BoardSection",
+    "Choices",
     "EntropySection",
     "Experiment",
     "Float64Section",

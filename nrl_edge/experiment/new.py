@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment.load import parse_experiment
+from nrl_edge.fixedpoint.configuration import ONLINE_CLIP_EXPONENT, ONLINE_LEARNING_RATE_EXPONENT
 from nrl_edge.strict_toml import did_you_mean, format_value
 from nrl_edge.tasks import TASK_DEFAULTS, make_task, task_defaults
 
@@ -18,17 +20,28 @@ _SCALE_NOTES = dict.fromkeys(
 )
 
 
-def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers: int | None = None) -> Path:
+@dataclass(frozen=True)
+class Choices:
+    """What a new experiment differs in from its task's defaults; docs/experiment.md says what each may be."""
+
+    hidden: tuple[int, ...] | None = None
+    """Units of each hidden layer; None: those that go with the task."""
+    preset: str = "edge"
+    entropy_mode: str = "seeded"
+    board: str = "desktop"
+
+
+def new_experiment(folder: str | Path, task: str = "cartpole", choices: Choices | None = None) -> Path:
     """Write `experiment.toml`, with a comment for every choice, into a folder that is made where it is missing.
 
     `task` is a short name (those of TASK_DEFAULTS, such as cartpole) or any gymnasium id. Returns the file's path.
-    Raises ConfigurationError where the file exists already, the task is not known or does not fit, or the folder cannot
-    be written.
+    Raises ConfigurationError where the file exists already, the task is not known or does not fit, a choice cannot be
+    made, or the folder cannot be written.
     """
     path = Path(folder) / EXPERIMENT_FILE
     if path.exists():
         raise ConfigurationError(f"{path} exists already and stays as it is; name another folder, or remove the file")
-    text = experiment_text(task, hidden_layers=hidden_layers)
+    text = experiment_text(task, choices)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # "x" refuses a file that appeared since the check above.
@@ -39,8 +52,10 @@ def new_experiment(folder: str | Path, task: str = "cartpole", *, hidden_layers:
     return path
 
 
-def experiment_text(task: str, *, hidden_layers: int | None = None) -> str:
+def experiment_text(task: str, choices: Choices | None = None) -> str:
     """The commented text of a new experiment. Raises ConfigurationError."""
+    choices = choices or Choices()
+    hidden_layers = None if choices.hidden is None else len(choices.hidden)
     defaults = task_defaults(task.lower() if task.lower() in TASK_DEFAULTS else task, hidden_layers)
     task_id = str(defaults.task_id)
     try:
@@ -56,7 +71,9 @@ def experiment_text(task: str, *, hidden_layers: int | None = None) -> str:
     scale: object = 1 if known else "auto"
     if isinstance(exponents, tuple):
         scale = [2**exponent if exponent >= 0 else 2.0**exponent for exponent in exponents]
-    clip = defaults.clip
+    learning_rate, clip = f"2^-{defaults.learning_rate_exponent}", defaults.clip
+    if choices.preset == "actor-critic":
+        learning_rate, clip = f"2^-{ONLINE_LEARNING_RATE_EXPONENT}", 2.0**-ONLINE_CLIP_EXPONENT
     text = (
         Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
         .from_string(_TEMPLATE.read_text(encoding="utf-8"))
@@ -69,11 +86,14 @@ def experiment_text(task: str, *, hidden_layers: int | None = None) -> str:
             scale_note=_SCALE_NOTES.get(task_id, ""),
             reward=format_value(defaults.reward),
             threshold="" if defaults.threshold is None else f"{defaults.threshold:g}",
-            hidden=format_value(defaults.hidden),
-            learning_rate=format_value(f"2^-{defaults.learning_rate_exponent}"),
+            hidden=format_value(choices.hidden or defaults.hidden),
+            preset=format_value(choices.preset),
+            learning_rate=format_value(learning_rate),
             clip='"off"' if clip is None else format_value(clip),
             episodes=defaults.episodes,
             on_chip=defaults.on_chip,
+            entropy_mode=format_value(choices.entropy_mode),
+            board=format_value(choices.board),
         )
     )
     parse_experiment(text)

@@ -1,13 +1,10 @@
 """The report: tables and plots of a run in one self-contained HTML file."""
 
+from nrl_edge.policy import POLICY_VIEWS, PolicyMap, PolicyView, policy_map
 from nrl_edge.report.data import (
-    POLICY_VIEWS,
     Check,
     Curve,
-    PolicyMap,
-    PolicyView,
     ReportData,
-    policy_map,
     report_data,
     run_weights,
 )

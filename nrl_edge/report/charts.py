@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nrl_edge.learning.trainer import episodes_to_threshold
-from nrl_edge.report.data import Curve, PolicyMap
+from nrl_edge.policy import PolicyMap
+from nrl_edge.report.data import Curve
 
 # Colours that no chart uses for itself: each is replaced by a CSS variable of the page.
 INK, MUTED, GRID = "#010203", "#040506", "#070809"

@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from nrl_edge import __version__
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.learning.trainer import THRESHOLD_EPISODES, episodes_to_threshold
+from nrl_edge.policy import PolicyMap, PolicyView, task_policy
 from nrl_edge.runs import RunFolder, snapshot_weights
-
-LEAKY_SLOPE = 205 / 2048
-POLICY_POINTS = 96
-"""Points of a policy map along each axis."""
 
 HOST_TARGETS = ("float64", "reference", "native")
 """Targets without firmware, and so without a board."""
@@ -48,52 +45,6 @@ class Check:
     passed: bool
     detail: str = ""
     """The evidence, such as both checksums."""
-
-
-@dataclass(frozen=True)
-class PolicyView:
-    """Which two inputs a policy map goes over. Values are in the environment's units."""
-
-    x_input: int
-    y_input: int
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-    x_label: str
-    y_label: str
-    base: tuple[float, ...] = ()
-    """The observation that the two inputs are varied in; empty: zeros."""
-    action_names: tuple[str, ...] = ()
-    """Names of the actions; empty: their numbers."""
-
-
-POLICY_VIEWS: dict[str, PolicyView] = {
-    "CartPole-v1": PolicyView(
-        2, 3, (-0.2095, 0.2095), (-2.5, 2.5), "pole angle (rad)", "pole angular velocity (rad/s)", (), ("left", "right")
-    ),
-    "Acrobot-v1": PolicyView(
-        4,
-        5,
-        (-8.0, 8.0),
-        (-16.0, 16.0),
-        "angular velocity of joint 1 (rad/s)",
-        "angular velocity of joint 2 (rad/s)",
-        (1.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-        ("torque −1", "torque 0", "torque +1"),
-    ),
-    "MountainCar-v0": PolicyView(
-        0, 1, (-1.2, 0.6), (-0.07, 0.07), "position", "velocity", (), ("push left", "none", "push right")
-    ),
-}
-"""The views of tasks whose inputs are known."""
-
-
-@dataclass(frozen=True)
-class PolicyMap:
-    """Probabilities of all actions over two inputs."""
-
-    view: PolicyView
-    probabilities: NDArray[np.float64]
-    """(y points, x points, actions)."""
 
 
 @dataclass(frozen=True)
@@ -160,25 +111,6 @@ class ReportData:
         return f"{episodes:,} episodes"
 
 
-def policy_map(weights: Sequence[NDArray[np.float64]], scale: NDArray[np.float64], view: PolicyView) -> PolicyMap:
-    """Action probabilities of a network over the two inputs of a view, in float64.
-
-    `weights` [(n_l, n_(l-1)), ...]; `scale` (inputs,) multiplies observations before the network sees them.
-    """
-    inputs = weights[0].shape[1]
-    base = np.array(view.base) if view.base else np.zeros(inputs)
-    x, y = np.meshgrid(np.linspace(*view.x_range, POLICY_POINTS), np.linspace(*view.y_range, POLICY_POINTS))
-    activations = np.broadcast_to(base, (*x.shape, inputs)).copy()
-    activations[..., view.x_input], activations[..., view.y_input] = x, y
-    activations *= scale
-    for layer in weights[:-1]:
-        activations = activations @ layer.T
-        activations = np.where(activations >= 0, activations, LEAKY_SLOPE * activations)
-    logits = activations @ weights[-1].T
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return PolicyMap(view, exponentials / exponentials.sum(axis=-1, keepdims=True))
-
-
 def run_weights(run: RunFolder) -> list[NDArray[np.float64]]:
     """Final weights of a run as numbers: of its last snapshot, or of weights.npz; empty where it kept neither."""
     snapshot, agent = run.final_snapshot(), run.agent
@@ -216,11 +148,6 @@ def report_data(
             )
     experiment, agent = first.experiment, first.agent
     weights = run_weights(first)
-    view = view or POLICY_VIEWS.get(first.info.task)
-    policy = None
-    if weights and view is not None and max(view.x_input, view.y_input) < weights[0].shape[1]:
-        exponents = np.broadcast_to(np.array(experiment.task.scale_exponents), weights[0].shape[1])
-        policy = policy_map(weights, np.ldexp(1.0, exponents), view)
     return ReportData(
         title=title or f"{first.info.task} on {first.info.target}",
         task=first.info.task,
@@ -232,7 +159,7 @@ def report_data(
         checks=checks,
         build=build or str(first.info.extra.get("build", "")),
         highlights=highlights or {},
-        policy=policy,
+        policy=task_policy(experiment, weights, view),
         weights=weights,
         sizes=sizes or {},
         link=link or {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,8 @@ def write_with_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> N
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error}. The disk may be full or write-protected") from error
 
 

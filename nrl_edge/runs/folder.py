@@ -53,11 +53,14 @@ from nrl_edge.record import RecordWriter, bytes_of_episodes
 from nrl_edge.runs.files import sync_folder, write_atomically, write_with_atomically
 from nrl_edge.runs.noise import NoiseFile, cut_noise, noise_holds, read_noise
 from nrl_edge.runs.snapshot import snapshot_info
+from nrl_edge.runs.tensorboard import EventLog
 
 FORMAT_VERSION = 1
 PROGRESS_COLUMNS = ("episode", "steps", "return", "length", "mean_return_100", "elapsed_seconds")
 FLUSH_EPISODES = 10
-"""Episodes after which growing files are handed to the operating system."""
+"""Episodes after which growing files are handed to the operating system, ..."""
+FLUSH_SECONDS = 0.5
+"""... or after so many seconds, where episodes are long: somebody may be watching."""
 
 RunStatus = Literal["running", "stopped", "finished"]
 _CHECKPOINT_NAME = re.compile(r"episode_(\d{6,})\.nrls")
@@ -129,7 +132,7 @@ class RunFolder:
         self._progress_file: IO[str] | None = None
         self._telemetry_file: IO[str] | None = None
         self._telemetry_columns: tuple[str, ...] | None = None
-        self._tensorboard: Any = None
+        self._tensorboard: EventLog | None = None
         self._record: RecordWriter | None = None
         self._noise: NoiseFile | None = None
         self._forget_progress()
@@ -334,7 +337,7 @@ class RunFolder:
             self._last_returns.extend(progress.episode_return[-THRESHOLD_EPISODES:].tolist())
             self._elapsed_before = float(progress.elapsed_seconds[-1])
         self._first_new_episode = self.episodes + 1
-        self._clock_start = time.perf_counter()
+        self._clock_start = self._flushed = time.perf_counter()
         self._progress_file = (self.path / "progress.csv").open("a", encoding="utf-8", newline="")
         self._writable = True
 
@@ -343,6 +346,7 @@ class RunFolder:
         self._last_returns: deque[float] = deque(maxlen=THRESHOLD_EPISODES)
         self._elapsed_before = 0.0
         self._clock_start = 0.0
+        self._flushed = 0.0
         self._first_new_episode = 1
 
     # Writing
@@ -351,6 +355,10 @@ class RunFolder:
     def elapsed_seconds(self) -> float:
         """Wall-clock time of the run while it was being written, earlier sittings included."""
         return self._elapsed_before + time.perf_counter() - self._clock_start
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count so many seconds that have just passed as time of the run: it was held."""
+        self._clock_start += seconds
 
     @property
     def mean_return_100(self) -> float:
@@ -369,19 +377,19 @@ class RunFolder:
         row = (self.episodes, self._steps, float(episode_return), int(length), mean, round(float(elapsed), 3))
         try:
             self._progress_file.write(",".join(map(repr, row)) + "\n")
-            if self.episodes % FLUSH_EPISODES == 0:
+            now = time.perf_counter()
+            if self.episodes % FLUSH_EPISODES == 0 or now - self._flushed >= FLUSH_SECONDS:
+                self._flushed = now
                 self._progress_file.flush()
+                if self._telemetry_file is not None:
+                    self._telemetry_file.flush()
         except OSError as error:
             raise RunError(f"cannot write {self.path / 'progress.csv'}: {error}. The disk may be full") from error
         if self._tensorboard_wanted:
             if self._tensorboard is None:
-                # Imported here, as it takes a quarter of a second that readers of runs should not pay.
-                from tensorboardX import SummaryWriter
-
-                # What an earlier sitting logged beyond its last checkpoint is hidden by purge_step.
-                self._tensorboard = SummaryWriter(str(self.path / "tensorboard"), purge_step=self._first_new_episode)
-            for tag, value in (("return", episode_return), ("mean_return_100", mean), ("length", length)):
-                self._tensorboard.add_scalar(f"episode/{tag}", float(value), self.episodes)
+                self._tensorboard = EventLog(self.path / "tensorboard", self._first_new_episode)
+            scalars = {"return": float(episode_return), "mean_return_100": mean, "length": float(length)}
+            self._tensorboard.add(self.episodes, {f"episode/{tag}": value for tag, value in scalars.items()})
         return mean
 
     def log_telemetry(self, episode: int, values: Mapping[str, float | int | str]) -> None:
@@ -508,13 +516,22 @@ class RunFolder:
 
     def _close(self, status: RunStatus) -> None:
         self._writable = False
+        failure: RunError | None = None
         try:
             self.flush()
-        finally:
-            for file in (self._progress_file, self._telemetry_file, self._record, self._noise, self._tensorboard):
-                if file is not None:
-                    file.close()
-            self._progress_file = self._telemetry_file = self._record = self._noise = self._tensorboard = None
+        except RunError as error:
+            failure = error
+        for file in (self._progress_file, self._telemetry_file, self._record, self._noise, self._tensorboard):
+            if file is None:
+                continue
+            try:
+                file.close()
+            except (OSError, RunError) as error:
+                # Each file is closed whatever became of the others; the first error says it all.
+                failure = failure or RunError(f"cannot write the run {self.path}: {error}. The disk may be full")
+        self._progress_file = self._telemetry_file = self._record = self._noise = self._tensorboard = None
+        if failure is not None:
+            raise failure
         self.info = replace(self.info, status=status, finished=_now())
         self._write_info()
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from nrl_edge.study.cells import CellResult, plan_jobs
 from nrl_edge.study.definition import Study, Variant
-from nrl_edge.study.plots import write_plots
 from nrl_edge.study.schedule import LocalScheduler, Scheduler
 from nrl_edge.study.store import StudyFolder
 from nrl_edge.study.table import Summary, summarise, write_markdown, write_results, write_summary
@@ -100,5 +99,7 @@ def run_study(
             table = write_summary(files[1], summaries)
             files.append(path / MARKDOWN_FILE)
             write_markdown(files[2], table)
+            from nrl_edge.study.plots import write_plots  # plotting takes half a second to load: only here
+
             files += write_plots(path, study.name, summaries, cells_now)
         return StudyOutcome(summaries, table, files, len(cells_now), finished - before)

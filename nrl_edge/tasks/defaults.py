@@ -101,7 +101,7 @@ TASK_DEFAULTS: dict[str, TaskDefaults] = {
         reward="immediate",
         hidden=(4,),
         episodes=300,
-        learning_rate_exponent=3,
+        learning_rate_exponent=2,
         clip_exponent=1,
     ),
     # Always pulling the better arm earns 0.9 on average.

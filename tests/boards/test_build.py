@@ -13,7 +13,7 @@ from board_helpers import EXPERIMENT, cartpole
 from platformio.project.options import ProjectOptions
 from tools import require_board
 
-from nrl_edge.boards import Board, find_board, load_boards
+from nrl_edge.boards import Board, PlatformIO, find_board, load_boards
 from nrl_edge.codegen.project import render_project, write_project
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment import parse_experiment, resolve_agent
@@ -24,7 +24,7 @@ from nrl_host.platformio import build_project
 from nrl_host.targets import make_target
 from nrl_host.toolchain import ImageSizes, image_sizes
 
-BOARDS = [board.id for board in load_boards() if board.toolchain is not None]
+BOARDS = [board.id for board in load_boards() if board.is_built_here]
 
 
 @pytest.mark.parametrize("board_id", BOARDS)
@@ -118,24 +118,29 @@ def test_the_command_in_a_generated_project_builds_the_same_image(board_id: str,
     # The order of the files on the command line is another, and with it what fills the gaps between them.
     assert abs(sizes.text_bytes - built.sizes.text_bytes) <= 32
     ini = tmp_path / "firmware" / "platformio.ini"
-    assert ini.exists() == (board.platformio is not None)
-    if board.platformio is not None:
-        parsed = configparser.ConfigParser()
-        parsed.read_string(ini.read_text(encoding="utf-8"))
-        section = parsed[f"env:{board_id}"]
-        assert (section["platform"], section["board"]) == (board.platformio.platform, board.platformio.board)
-        assert shlex.split(section["build_flags"].replace("\n", " "))[: len(board.flags)] == list(board.flags)
+    parsed = configparser.ConfigParser()
+    parsed.read_string(ini.read_text(encoding="utf-8"))
+    section = parsed[f"env:{board_id}"]
+    platformio = board.platformio or PlatformIO("nrl_edge", board.id)
+    assert (section["platform"], section["board"]) == (platformio.platform, platformio.board)
+    assert shlex.split(section["build_flags"].replace("\n", " "))[: len(board.flags)] == list(board.flags)
 
 
-def test_a_project_of_a_board_is_not_built_as_if_it_were_the_desktop(tmp_path: Path) -> None:
-    for board_id, named in (("uno", "firmware for uno"), ("mps2_an386", "no platformio.ini")):
-        text = EXPERIMENT.format(hidden=8, episodes=1, kind="int16", preset="edge") + f'[board]\nid = "{board_id}"\n'
-        experiment = parse_experiment(text)
-        write_project(experiment, resolve_agent(experiment), tmp_path / board_id)
-        with pytest.raises(ConfigurationError, match=named):
-            build_project(tmp_path / board_id)
+def test_a_project_that_this_machine_s_compilers_do_not_build_is_refused(tmp_path: Path) -> None:
+    text = EXPERIMENT.format(hidden=8, episodes=1, kind="int16", preset="edge") + '[board]\nid = "uno"\n'
+    experiment = parse_experiment(text)
+    write_project(experiment, resolve_agent(experiment), tmp_path)
     with pytest.raises(ConfigurationError, match="no environment 'moon'; it has uno"):
-        build_project(tmp_path / "uno", "moon")
+        build_project(tmp_path, "moon")
+    ini = tmp_path / "platformio.ini"
+    as_written = ini.read_text(encoding="utf-8")
+    for old, new, named in (
+        ("platform = atmelavr", "platform = espressif32", "platform 'espressif32'.*--toolchain platformio"),
+        ("board = uno", "board = uno\nframework = arduino", "framework arduino.*--toolchain platformio"),
+    ):
+        ini.write_text(as_written.replace(old, new), encoding="utf-8")
+        with pytest.raises(ConfigurationError, match=named):
+            build_project(tmp_path)
 
 
 @pytest.mark.parametrize("board", [each for each in load_boards() if each.platformio], ids=lambda board: board.id)

@@ -13,6 +13,7 @@ from tools import require_board
 
 from nrl_edge.boards import load_boards
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, default_data_bytes, render_firmware
+from nrl_edge.codegen.flags import is_freestanding
 from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import DeviceError, MissingToolError, RunError
 from nrl_edge.experiment import resolve_agent
@@ -23,7 +24,7 @@ from nrl_host.targets.qemu import QemuTarget
 from nrl_host.toolchain import build_image, image_sizes
 
 CONFIGURATION = AgentConfiguration(4, (64,), 2)
-CROSS_BOARDS = [board.id for board in load_boards() if board.toolchain in ("arm-none-eabi", "riscv64-unknown-elf")]
+CROSS_BOARDS = [board.id for board in load_boards() if is_freestanding(board)]
 
 
 @pytest.mark.parametrize("optimise", ["-Os", "-O0"])

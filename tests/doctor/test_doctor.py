@@ -21,7 +21,7 @@ CH340 = PortInformation("/dev/ttyUSB0", "USB Serial", (0x1A86, 0x7523), None)
 OTHER = PortInformation("/dev/ttyS0", "n/a", None, None)
 TOOLS = (
     *("arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "avr-gcc", "qemu-system-arm", "qemu-system-riscv32"),
-    *("avrdude", "dfu-util", "apt-get"),
+    *("avrdude", "dfu-util", "openocd", "apt-get"),
 )
 
 
@@ -39,6 +39,7 @@ def version_of(command: Sequence[str], text: str = "") -> str | None:
 def healthy(tmp_path: Path) -> Machine:
     """A Linux machine with every tool, and nothing plugged in."""
     put(tmp_path, "usr/include/simavr/sim_avr.h")
+    put(tmp_path, "usr/share/arduino/hardware/arduino/avr/boards.txt")
     put(tmp_path, "etc/group", "root:x:0:\ndialout:x:20:ada\n")
     put(tmp_path, "etc/udev/rules.d/99-platformio-udev.rules")
     put(tmp_path, "proc/1/comm", "systemd\n")
@@ -84,12 +85,12 @@ def test_every_tool_that_a_board_needs_is_looked_at(healthy: Machine) -> None:
     nothing = replace(healthy, which=lambda name: None, root=healthy.root / "nowhere")
     for board in load_boards():
         missing = set(ailing(diagnose(board.id, nothing)))
-        expected = {f"{board.toolchain}-gcc"} if board.toolchain else set()
+        expected = {f"{board.toolchain}-gcc"} if board.is_built_here else set()
         emulator = board.emulator.split()[0] if board.emulator else ""
+        expected |= {f"Arduino core {board.arduino.core}"} if board.arduino else set()
         expected |= {"simavr": {"libsimavr"}, "unicorn": set(), "": set()}.get(emulator, {emulator})
-        expected |= {"avrdude"} if board.isa == "avr" else set()
-        if board.platformio is not None and board.platformio.upload_protocol == "dfu":
-            expected.add("dfu-util")
+        if board.upload is not None and board.upload.tool != "uf2":
+            expected.add(board.upload.tool)
         assert missing == expected, board.id
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import (
+    Choices,
     experiment_text,
     load_experiment,
     new_experiment,
@@ -43,10 +44,21 @@ def test_defaults_of_new_experiments() -> None:
     assert (other.learning.episodes, other.task.threshold, other.task.observation_scale) == (1000, None, "auto")
     bandit = parse_experiment(experiment_text("bandit"))
     assert (bandit.task.reward, bandit.network.hidden, bandit.task.observation_scale) == ("immediate", (8, 8), 1.0)
-    assert parse_experiment(experiment_text("xor", hidden_layers=1)).network.hidden == (8,)
-    deep = parse_experiment(experiment_text("acrobot", hidden_layers=2))
+    assert parse_experiment(experiment_text("xor", Choices(hidden=(8,)))).network.hidden == (8,)
+    deep = parse_experiment(experiment_text("acrobot", Choices(hidden=(64, 64))))
     assert (deep.learning.learning_rate, deep.learning.clip, deep.learning.episodes) == (2**-8, 0.25, 1200)
     assert deep.network.hidden == (64, 64)
+
+
+def test_a_new_experiment_makes_the_choices_it_is_given() -> None:
+    made = parse_experiment(
+        experiment_text("cartpole", Choices((8, 8), preset="actor-critic", entropy_mode="raw", board="microbit"))
+    )
+    assert (made.network.hidden, made.entropy.mode, made.board.id) == ((8, 8), "raw", "microbit")
+    assert (made.learning.preset, made.learning.learning_rate, made.learning.clip) == ("actor-critic", 0.5, 0.125)
+    for wrong in (Choices(hidden=(129,)), Choices(preset="edgy"), Choices(entropy_mode="dice"), Choices(board="no")):
+        with pytest.raises(ConfigurationError, match=r"experiment\.toml: "):
+            experiment_text("cartpole", wrong)
 
 
 def test_every_key_is_in_the_commented_file() -> None:

@@ -26,7 +26,7 @@ from nrl_host.targets.desktop import DesktopTarget
 
 VERBS = (
     *("new", "train", "generate", "build", "sim", "hil"),
-    *("replay", "report", "sweep", "boards", "ports", "doctor", "demo"),
+    *("replay", "report", "sweep", "boards", "ports", "doctor", "monitor", "demo"),
 )
 RESULT_KEYS = {
     *("target", "task", "seed", "episodes", "steps"),

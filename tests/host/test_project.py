@@ -18,8 +18,7 @@ from tools import require_tool
 from nrl_edge.codegen.project import MARKER, render_project, write_project
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
 from nrl_edge.experiment import Experiment, load_experiment, resolve_agent
-from nrl_host import platformio
-from nrl_host.platformio import build_project
+from nrl_host.platformio import build_project, core_folder
 from nrl_host.targets.desktop import DesktopTarget
 
 
@@ -223,7 +222,7 @@ def test_a_missing_package_is_named(
     write(experiment, tmp_path / "project")
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        platformio.importlib.util, "find_spec", lambda name, *more: None if name == module else find_spec(name, *more)
+        core_folder.importlib.util, "find_spec", lambda name, *more: None if name == module else find_spec(name, *more)
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(MissingToolError, match=f"package {package}"):

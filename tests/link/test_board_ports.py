@@ -19,7 +19,7 @@ from nrl_host.targets.desktop import DesktopTarget
 
 AGENT = AgentConfiguration(4, (8,), 2)
 SHARED = (0x0D28, 0x0204)  # micro:bit v1 and v2
-OWN = (0x2E8A, 0x000C)  # the Pico's probe
+OWN = (0x0483, 0x374E)  # the probe of the NUCLEO-G474RE
 
 
 def port(device: str, usb_id: tuple[int, int] | None = SHARED, serial_number: str | None = "A") -> PortInformation:
@@ -57,7 +57,7 @@ def test_what_does_not_answer_is_not_guessed(silent_terminal: str) -> None:
     assert (shared.state, shared.board) == ("silent", None)
     assert shared.candidates == ("microbit", "microbit_v2") and "nothing answered" in shared.detail
     (own,) = find_boards(ports=[port(silent_terminal, OWN)], timeout=0.2)
-    assert (own.state, own.board) == ("silent", "pico")
+    assert (own.state, own.board) == ("silent", "nucleo_g474re")
 
 
 def test_unlisted_ports_are_never_opened(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,5 +131,5 @@ def test_a_board_that_is_changed_for_another_under_the_same_name_is_seen() -> No
     assert [(event.event, event.board_port.candidates) for event in events] == [
         ("plugged", ("microbit", "microbit_v2")),
         ("unplugged", ("microbit", "microbit_v2")),
-        ("plugged", ("pico",)),
+        ("plugged", ("nucleo_g474re",)),
     ]

@@ -25,6 +25,7 @@ from nrl_host.device import LinkAgent
 from nrl_host.hil import run_hil, simulate_firmware
 from nrl_host.link import Link, RequestRefusedError
 from nrl_host.messages import MESSAGES
+from nrl_host.on_chip import listen_on_chip
 from nrl_host.targets import make_target
 from nrl_host.targets.desktop import DesktopTarget
 
@@ -216,3 +217,40 @@ def test_the_page_shows_the_table_that_the_boards_gave() -> None:
     table = (docs / "results" / "on_chip" / "boards.md").read_text(encoding="utf-8")
     assert table in (docs / "on-chip.md").read_text(encoding="utf-8")
     assert "NOT EQUAL" not in table and table.count("| equal |") == 11
+
+
+def test_what_a_board_told_before_it_began_anew_is_not_taken_for_news(short) -> None:
+    """It learns from its start, whoever listens: when BEGIN comes, its line may hold an earlier life's episodes."""
+    experiment, expected, returns = short
+    heard: list[float] = []
+    with (
+        DesktopTarget(resolve_agent(experiment), seed=6, options=firmware_options(experiment)) as target,
+        Link(target.url) as link,
+    ):
+        # All that is read comes late, as on a computer that is busy elsewhere: ten episodes wait when BEGIN is sent.
+        behind, port = bytearray(), link._port
+        while behind.count(0) < 10:
+            behind += port.read(64)
+
+        class Late:
+            def __getattr__(self, name: str):
+                return getattr(port, name)
+
+            def read(self, size: int) -> bytes:
+                if not behind:
+                    return port.read(size)
+                taken = bytes(behind[:size])
+                del behind[:size]
+                return taken
+
+        link._port = Late()
+        summary = listen_on_chip(
+            experiment,
+            link,
+            resolve_agent(experiment),
+            begin=True,
+            on_episode=lambda outcome, statistics: heard.append(outcome.episode_return),
+            on_warning=no_warning,
+        )
+    assert heard == returns
+    assert (summary.weights_crc32, summary.episodes) == (expected.weights_crc32, len(returns))

@@ -61,10 +61,13 @@ def boards(
         "baud": found.uart.baud if found.uart else None,
         "uart": found.uart.description if found.uart else None,
         "usb_ids": list(found.uart.usb_ids) if found.uart else [],
-        "trng_bits_per_second": found.entropy_source.bits_per_second if found.entropy_source else None,
-        "trng_reference": found.entropy_source.reference if found.entropy_source else None,
-        "nonvolatile": found.nonvolatile.kind if found.nonvolatile else None,
-        "platformio": found.platformio.board if found.platformio else None,
+        **_source_details(found),
+        **_nonvolatile_details(found),
+        "platformio_platform": found.platformio.platform if found.platformio else None,
+        "platformio_board": found.platformio.board if found.platformio else None,
+        "platformio_upload_protocol": found.platformio.upload_protocol if found.platformio else None,
+        "framework": found.framework,
+        "uf2_family": f"{found.uf2.family_id:#010x}" if found.uf2 else None,
     }
     output.line(details)
     table = Table("what", "value")
@@ -82,7 +85,7 @@ def _show_sizes(output: Output, path: Path, board_id: str | None, markdown: bool
     heads = ("board", "core", "flash", "of", "RAM", "of", "evidence")
     table, lines = Table(*heads), [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for each in load_boards() if board_id is None else [find_board(board_id)]:
-        if each.toolchain is None or each.memory is None:
+        if each.memory is None or (not each.is_built_here and board_id is None):
             continue
         limits = each.memory
         record: dict[str, object] = {"board": each.id, "fits": True, "evidence": each.evidence}
@@ -102,6 +105,28 @@ def _show_sizes(output: Output, path: Path, board_id: str | None, markdown: bool
         return
     output.table(table)
     output.result({"agent": configuration.description}, f"bytes of {configuration.description}")
+
+
+def _source_details(board: Board) -> dict[str, object]:
+    source = board.entropy_source
+    return {
+        "trng_block": source.block if source else None,
+        "trng_bits_per_second": source.bits_per_second if source else None,
+        "trng_min_entropy": source.min_entropy if source else None,
+        "trng_conditioned": source.conditioned if source else None,
+        "trng_reference": source.reference if source else None,
+    }
+
+
+def _nonvolatile_details(board: Board) -> dict[str, object]:
+    memory = board.nonvolatile
+    return {
+        "nonvolatile": memory.kind if memory else None,
+        "nonvolatile_page_bytes": memory.page_bytes if memory else None,
+        "nonvolatile_endurance_cycles": memory.endurance_cycles if memory else None,
+        "nonvolatile_reference": memory.reference if memory else None,
+        "store_bytes": memory.store_bytes if memory else None,
+    }
 
 
 def _record(board: Board) -> dict[str, object]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nrl_edge.codegen.options import firmware_options
-from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment import load_experiment
+from nrl_host.board_build import STACK_RESERVE_BYTES
+from nrl_host.build import build_experiment
 from nrl_host.cli.options import JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.platformio import build_project
@@ -22,6 +22,7 @@ class Toolchain(StrEnum):
 
     SYSTEM = "system"
     PLATFORMIO = "platformio"
+    DIRECT = "direct"
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +47,10 @@ def build(
     ] = None,
     toolchain: Annotated[
         Toolchain,
-        typer.Option(help="Of a project: system, this machine's compiler, no registry; platformio, what it fetches."),
+        typer.Option(
+            help="system: PlatformIO with this machine's compilers, no registry; platformio: with what it fetches; "
+            "direct, for experiments: the compiler alone."
+        ),
     ] = Toolchain.SYSTEM,
     profile: ProfileOption = ProfileChoice.OFF,
     as_json: JsonOption = False,
@@ -55,17 +59,14 @@ def build(
     """Build firmware. For a board: its sizes against the board's limits, refused where it does not fit."""
     output = Output(as_json, quiet)
     if source.is_dir() or (not source.exists() and board is None):
-        program = build_project(source, environment, toolchain.value)
+        if toolchain is Toolchain.DIRECT:
+            raise ConfigurationError("--toolchain direct builds experiments: name an experiment file and its --board")
+        fetched = toolchain is Toolchain.PLATFORMIO
+        program = build_project(source, environment, "platformio" if fetched else "system")
         output.result({"program": str(program), "environment": program.parent.name}, f"built {program}")
         return
-    experiment = load_experiment(source)
-    built = build_for_board(
-        resolve_agent(experiment),
-        board or experiment.board.id,
-        seed=experiment.entropy.seed,
-        entropy_mode=experiment.entropy.mode,
-        options=replace(firmware_options(experiment), profile=profile.value),
-        folder=output_folder,
+    built = build_experiment(
+        load_experiment(source), board, folder=output_folder, toolchain=toolchain.value, profile=profile.value
     )
     sizes = built.sizes
     flash = (

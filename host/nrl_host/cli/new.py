@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from nrl_edge.experiment import new_experiment
+from nrl_edge.errors import ConfigurationError
+from nrl_edge.experiment import Choices, new_experiment
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge new my-agent --task cartpole")(new)
+    app.command(epilog="Example: nrl-edge new my-agent --task cartpole --hidden 8,8")(new)
 
 
 def new(
@@ -25,10 +26,24 @@ def new(
             help="cartpole, acrobot, reaching, xor, bandit, bandit4, balance (on the chip) or any gymnasium id."
         ),
     ] = "cartpole",
+    hidden: Annotated[
+        str | None,
+        typer.Option(metavar="UNITS", help="Units of each hidden layer: 64, or 8,8. Left out: those of the task."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="edge, actor-critic, or (float64 only) paper.")] = "edge",
+    entropy: Annotated[str, typer.Option(help="Where random bytes come from: seeded, raw, expanded.")] = "seeded",
+    board: Annotated[str, typer.Option(help="Where the firmware runs; `nrl-edge boards` lists them.")] = "desktop",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write a commented experiment file for a task."""
     output = Output(as_json, quiet)
-    path = new_experiment(folder, task)
+    path = new_experiment(folder, task, Choices(_units(hidden), preset, entropy, board))
     output.result({"experiment": str(path)}, f"wrote {path}\nnext: nrl-edge sim {path}")
+
+
+def _units(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigurationError(f"--hidden: {text!r}: give whole numbers, as in 64 or 8,8") from None

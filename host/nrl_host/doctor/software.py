@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from nrl_edge.boards import TOOLCHAINS, Board
+from nrl_host.arduino import HARDWARE_FOLDERS
 from nrl_host.debian_packages import COMPILER_PACKAGES, EMULATOR_PACKAGES, SIMAVR_PACKAGES
 from nrl_host.doctor.check import Check, Machine
+from nrl_host.uploaders import PROGRAMS
 
 SIMAVR_HEADER = "/usr/include/simavr/sim_avr.h"
 _PYTHON = (3, 11)
@@ -20,11 +22,6 @@ _EXTRAS = {
     "dask": "studies on a cluster",
 }
 """What each optional extra of the distribution is for. Extras for developers are left out."""
-_FLASHERS: dict[str, Callable[[Board], bool]] = {
-    "avrdude": lambda board: board.isa == "avr",
-    "dfu-util": lambda board: board.platformio is not None and board.platformio.upload_protocol == "dfu",
-}
-"""Programs that put an image on a board, and which boards."""
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?[^;]*(?:;\s*extra\s*==\s*['\"]([^'\"]+)['\"])?")
 
 
@@ -76,10 +73,10 @@ def compiler_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[
     else:
         yield Check("C compiler", "ok", True, _first_line(machine.run([*command, "--version"])) or " ".join(command))
     for toolchain in TOOLCHAINS:
-        users = [board.id for board in boards if board.toolchain == toolchain]
+        users = [board.id for board in boards if board.toolchain == toolchain and board.is_built_here]
         if not users:
             continue
-        needed = any(board.toolchain == toolchain for board in wanted)
+        needed = any(board.toolchain == toolchain and board.is_built_here for board in wanted)
         name, packages = f"{toolchain}-gcc", COMPILER_PACKAGES[toolchain]
         if machine.which(name) is None:
             yield Check(name, "missing", needed, "not installed", machine.install(packages), users)
@@ -90,6 +87,21 @@ def compiler_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[
             yield Check(name, "problem", needed, detail, machine.install("avr-libc"), users)
             continue
         yield Check(name, "ok", needed, version or "found", "", users)
+    yield from _arduino_core_checks(machine, boards, wanted)
+
+
+def _arduino_core_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[Board]) -> Iterator[Check]:
+    """The Arduino cores of the system that firmware is built with."""
+    cores = {board.arduino.core: board.arduino for board in boards if board.arduino is not None}
+    for core, arduino in sorted(cores.items()):
+        users = [board.id for board in boards if board.arduino is not None and board.arduino.core == core]
+        needed = any(board.id in users for board in wanted)
+        folder = f"{HARDWARE_FOLDERS[0]}/{core.replace(':', '/')}"
+        if machine.path(folder).exists():
+            yield Check(f"Arduino core {core}", "ok", needed, folder, "", users)
+        else:
+            detail = f"{folder} is not there"
+            yield Check(f"Arduino core {core}", "missing", needed, detail, machine.install(arduino.package), users)
 
 
 def emulator_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[Board]) -> Iterator[Check]:
@@ -115,15 +127,16 @@ def emulator_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[
 
 def flashing_checks(machine: Machine, boards: Sequence[Board], wanted: Sequence[Board]) -> Iterator[Check]:
     """Programs that put an image on a board, besides what PlatformIO fetches itself."""
-    for name, tells in _FLASHERS.items():
-        users = [board.id for board in boards if tells(board)]
+    for tool, program in PROGRAMS.items():
+        name = program.name
+        users = [board.id for board in boards if board.upload is not None and board.upload.tool == tool]
         if not users:
             continue
-        needed = any(tells(board) for board in wanted)
+        needed = any(board.id in users for board in wanted)
         where = machine.which(name)
         if where is None:
             detail = "not installed; PlatformIO fetches its own where it can reach its registry"
-            yield Check(name, "missing", needed, detail, machine.install(name), users)
+            yield Check(name, "missing", needed, detail, machine.install(program.package), users)
         else:
             yield Check(name, "ok", needed, where, "", users)
 

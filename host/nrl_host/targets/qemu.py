@@ -30,10 +30,18 @@ _TICKS_PER_INSTRUCTION = 8
 _ANSWER = b'{"return"'
 
 
+def _loading(program: Path) -> tuple[str, str]:
+    """How QEMU is told of an image: it takes ELF for a kernel, and Intel HEX as what is written into memory."""
+    if program.suffix == ".hex":
+        return "-device", f"loader,file={str(program).replace(',', ',,')}"
+    return "-kernel", str(program)
+
+
 class QemuTarget(EmulatedTarget):
     """The firmware of one agent in QEMU, with the machine that its board names as `emulator`; see EmulatedTarget.
 
-    `seed` also fixes what an emulated hardware generator gives, so that runs of a target made for `raw` mode repeat.
+    `program` may also be in Intel HEX, as debug probes get it. `seed` also fixes what an emulated hardware generator
+    gives, so that runs of a target made for `raw` mode repeat.
     With `options.profile` the machine's time goes by instructions, of which the firmware's counter makes
     `counts_per_instruction` each.
     """
@@ -91,7 +99,7 @@ class QemuTarget(EmulatedTarget):
                 *self._command,
                 *(("-icount", f"shift={self._shift}") if self._shift is not None else ()),
                 *("-display", "none", "-nodefaults", "-monitor", "none", "-qmp", "stdio"),
-                *("-kernel", str(program)),
+                *_loading(program),
                 # QEMU sends each byte as it comes: without nodelay the system would hold them back for 40 ms.
                 *("-chardev", f"socket,id=link,fd={listener.fileno()},server=on,wait=off,nodelay=on"),
                 *("-serial", "chardev:link"),

@@ -36,10 +36,22 @@ def build_harness() -> Path:
         ) from error
 
 
+def _without_start_address(source: Path, target: Path) -> Path:
+    """Copy an Intel HEX file without its records of types 3 and 5, of which simavr knows nothing; AVRs have no use
+    for them."""
+    lines = source.read_text(encoding="ascii").splitlines(keepends=True)
+    target.write_text("".join(line for line in lines if line[7:9] not in ("03", "05")), encoding="ascii")
+    return target
+
+
 class SimavrTarget(EmulatedTarget):
     """The firmware of one agent on an emulated AVR chip, behind TCP on 127.0.0.1; see EmulatedTarget.
 
     The chip keeps its EEPROM over a restart, and forgets it when it is stopped.
+
+    With `boot_loader`, a file in Intel HEX, it is as an Arduino board fresh from the shop: nothing but the boot loader
+    is in its flash, opening the line resets it, and what has been flashed over the line lasts until it is stopped or
+    restarted. `terminal` puts the line behind a pseudo terminal, for programs that want a serial port.
     """
 
     def __init__(
@@ -52,6 +64,8 @@ class SimavrTarget(EmulatedTarget):
         folder: Path | None = None,
         program: Path | None = None,
         options: FirmwareOptions = PLAIN,
+        boot_loader: Path | None = None,
+        terminal: bool = False,
     ) -> None:
         super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
         words = shlex.split(self.board.emulator or "")
@@ -59,6 +73,8 @@ class SimavrTarget(EmulatedTarget):
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by simavr; see `nrl-edge boards`")
         self._chip = words[2]
         self._clock_hz = self.board.clock.hz
+        self._boot_loader = boot_loader
+        self._terminal = terminal
         self._memory: tempfile.TemporaryDirectory[str] | None = None
         self.cycles = 0
         """Clock cycles that the chip had run when it was last stopped."""
@@ -77,8 +93,17 @@ class SimavrTarget(EmulatedTarget):
         if self._memory is None:
             self._memory = tempfile.TemporaryDirectory(prefix="nrl-edge-")
         eeprom = Path(self._memory.name, "eeprom.bin")
-        self._spawn([str(harness), self._chip, str(self._clock_hz), str(program), str(eeprom)])
-        return f"socket://{self._announced_place()}"
+        content = ["--image", str(program)]
+        if self._boot_loader is not None:
+            content = ["--boot", str(_without_start_address(self._boot_loader, Path(self._memory.name, "boot.hex")))]
+        transport = ["--pty"] if self._terminal else []
+        self._spawn([str(harness), self._chip, str(self._clock_hz), *content, "--eeprom", str(eeprom), *transport])
+        place = self._announced_place()
+        return place if self._terminal else f"socket://{place}"
+
+    def _build(self) -> Path:
+        # What a boot loader is to flash, its user builds.
+        return self._boot_loader or super()._build()
 
     def _wait_for_end(self, process: subprocess.Popen[bytes]) -> bytes:
         output = super()._wait_for_end(process)

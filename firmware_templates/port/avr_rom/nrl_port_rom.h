@@ -7,6 +7,7 @@
 #include <avr/pgmspace.h>
 
 #define NRL_ROM PROGMEM
+#define NRL_ROM_READ_U8(address) pgm_read_byte(address)
 #define NRL_ROM_READ_U16(address) pgm_read_word(address)
 #define NRL_ROM_READ_U32(address) pgm_read_dword(address)
 

@@ -1,0 +1,19 @@
+"""Exports an agent as a library for a program of one's own: for Arduino, for PlatformIO, or as plain C files."""
+
+from nrl_edge.export.examples import EXAMPLE_TASKS, EXAMPLES, Example, example_experiment, fitting_examples
+from nrl_edge.export.library import EXPORT_KINDS, ExportKind, render_export
+from nrl_edge.export.write import MARKER, export_agent, write_export
+
+__all__ = [
+    "EXAMPLES",
+    "EXAMPLE_TASKS",
+    "EXPORT_KINDS",
+    "MARKER",
+    "Example",
+    "ExportKind",
+    "example_experiment",
+    "export_agent",
+    "fitting_examples",
+    "render_export",
+    "write_export",
+]
