@@ -24,8 +24,6 @@ from nrl_edge.noise.budget import noise_budget
 
 STACK_RESERVE_BYTES = 512
 """RAM that has to be left to the stack: more than any was seen to take (510, on an AVR chip with a link key)."""
-_AVR_SEED_BYTES = 16
-"""Of the seed's generator state, which AVR's compiler keeps in RAM."""
 _COBS_BYTES = 2
 """What COBS adds to a frame: a code and the delimiter."""
 _BITS_PER_BYTE = 10
@@ -85,7 +83,7 @@ def _ram_bytes(sources: Iterable[Iterable[Variable]], board: Board) -> int:
     The compiler writes a source's variables in the reverse order of their definitions; the sources follow each other.
     """
     if board.toolchain == "avr":
-        return sum(variable.bytes for variables in sources for variable in variables) + _AVR_SEED_BYTES
+        return sum(variable.bytes for variables in sources for variable in variables)
     total = 0
     for variables in sources:
         for variable in reversed(list(variables)):
@@ -114,6 +112,11 @@ def agent_budget(
         raise ConfigurationError(
             f"board {board.id!r} is no microcontroller and has no limits; choose a board with --board "
             "(`nrl-edge boards` lists them)"
+        )
+    if board.framework is not None:
+        raise ConfigurationError(
+            f"board {board.id!r} is built with {board.framework}, which takes memory of its own: `nrl-edge build` "
+            "tells what the image takes"
         )
     files = render_firmware(configuration, seed=seed, entropy_mode=entropy_mode, board=board, options=options)
     variables = ram_variables(files, board.toolchain)

@@ -20,11 +20,11 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 COSTS_FILE = Path(__file__).with_name("costs.json")
 
 _CORES = {
-    **{"Cortex-M0": "m0plus", "Cortex-M0+": "m0plus", "Cortex-M3": "m3", "Cortex-M4": "m4", "AVR": "avr"},
+    **{"Cortex-M0": "m0plus", "Cortex-M0+": "m0plus", "Cortex-M3": "m4", "Cortex-M4": "m4", "AVR": "avr"},
     **{"Cortex-M7": "m4", "Cortex-M33": "m4", "Cortex-M55": "m4", "RV32IMC": "rv32"},
 }
 """Which counted core stands for a board's."""
-_EXACT_CORES = ("Cortex-M0+", "Cortex-M3", "Cortex-M4", "AVR")
+_EXACT_CORES = ("Cortex-M0+", "Cortex-M4", "AVR")
 """Cores whose cycles were counted or priced themselves."""
 
 

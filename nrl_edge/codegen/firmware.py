@@ -103,6 +103,11 @@ def render_firmware(
             f"board {board.id!r} is a process of this computer, whose costs say nothing about a microcontroller: "
             "choose a board to profile on (`nrl-edge boards` lists them)"
         )
+    if options.profile != "off" and board.framework is not None:
+        raise ConfigurationError(
+            f"board {board.id!r} is built with {board.framework}, whose port has no counter: profile a board of "
+            "the same core with a port from registers (`nrl-edge boards` lists them)"
+        )
     if entropy_mode in ("raw", "expanded") and board.entropy_source is None:
         raise ConfigurationError(
             f"board {board.id!r} has no hardware generator, which entropy mode {entropy_mode!r} reads; "

@@ -51,13 +51,14 @@ _LIMITS = "#define UINT8_MAX 255\n#define UINT16_MAX 65535\n#define UINT32_MAX 4
 # Functions begin and end at the start of a line, in all of these sources.
 _FUNCTIONS = re.compile(r"^[^\s#/{}][^;{}]*\n\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
 _LOCAL_STATICS = re.compile(r"^ +static ((?!const)[^=;(]+;)", re.MULTILINE)
+_LOCAL_CONSTANTS = re.compile(r"^ +static (const [^=;(]+?)(?: =[^;]*)?;", re.MULTILINE)
 _ROM_TABLES = re.compile(r"^static const [^;=]*NRL_ROM = \{.*?^\};\n", re.MULTILINE | re.DOTALL)
 _MAY_HAVE_VARIABLES = re.compile(
     r"^ *static (?!inline\b|const\b)[^()]*?[;{=]|^static \w+ \w+ __attribute__|^\} [a-z_]+;", re.MULTILINE
 )
 
 
-_TABLES_IN_RAM = ("src/hash/", "src/guard/")
+_TABLES_IN_RAM = ("src/hash/", "src/guard/", "src/store/", "src/main.c")
 """Where AVR's compiler keeps constants in RAM; what is constant elsewhere it folds into the code."""
 
 
@@ -78,6 +79,7 @@ class _Sources(Preprocessor):  # type: ignore[misc]  # the package has no types
 def _parse(text: str, headers: Mapping[str, str]) -> Any:
     # What is static in a function is a variable like any other.
     kept = "".join(f"static {found}\n" for found in _LOCAL_STATICS.findall(text))
+    kept += "".join(f"static {found};\n" for found in _LOCAL_CONSTANTS.findall(text))
     plain = _FUNCTIONS.sub("", _ROM_TABLES.sub("", text))
     preprocessor = _Sources(headers)
     preprocessor.parse(f"{_MACROS}{_LIMITS}{plain}{kept}", "source.c")

@@ -18,6 +18,7 @@ from nrl_edge import __version__
 from nrl_edge.errors import NrlError
 from nrl_host.cli import (
     boards,
+    budget,
     build,
     demo,
     doctor,
@@ -71,6 +72,7 @@ for _verb in (
         generate,
         export,
         key,
+        budget,
         build,
         flash,
         sim,

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from nrl_edge.codegen.budget import STACK_RESERVE_BYTES
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment
-from nrl_host.board_build import STACK_RESERVE_BYTES
 from nrl_host.build import build_experiment
 from nrl_host.cli.options import JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
