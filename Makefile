@@ -74,12 +74,24 @@ system-packages:
 	    { $(call apt_install,$$missing); } || [ -z "$$NRL_EDGE_REQUIRE_TOOLS" ]; \
 	fi
 
+# A second emulator of the Raspberry Pi Pico, for tests.
+NPM_PACKAGES := rp2040js@1.4.1
+
+$(VENV)/.npm: | $(BIN)/python
+	@command -v npm >/dev/null || { $(call apt_install,nodejs npm); } || [ -z "$$NRL_EDGE_REQUIRE_TOOLS" ]
+	@if command -v npm >/dev/null; then \
+	    echo "installing $(NPM_PACKAGES) ..."; \
+	    npm install --silent --no-audit --no-fund --prefix $(VENV)/npm $(NPM_PACKAGES) && touch $@; fi
+
+.PHONY: npm-packages
+npm-packages: $(VENV)/.npm
+
 check: $(VENV)/.developer
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: system-packages check
+test: system-packages npm-packages check
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 fast-test: $(VENV)/.developer

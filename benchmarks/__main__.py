@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 
 from benchmarks.comparison import Comparison, OnPair
-from benchmarks.link import compare_link
+from benchmarks.link import compare_link, compare_paced
 from benchmarks.lockstep import compare_lock_step
 from benchmarks.training import compare_training
 from nrl_edge.errors import NrlError
@@ -35,7 +35,7 @@ class Size:
     round_trips: int
 
 
-FULL = Size(25, 120, 9, 20_000, 25, 1500)
+FULL = Size(25, 120, 9, 20_000, 25, 500)
 QUICK = Size(5, 10, 5, 200, 5, 200)
 """Shows that everything runs; its figures say little."""
 
@@ -45,6 +45,7 @@ def comparisons(size: Size, on_pair: OnPair) -> Iterator[Comparison]:
     yield compare_training("cartpole", size.training_steps, size.training_pairs, on_pair)
     yield compare_link("tcp", size.round_trips, size.link_pairs, on_pair)
     yield compare_link("pty", size.round_trips, size.link_pairs, on_pair)
+    yield compare_paced(size.round_trips, size.link_pairs, on_pair)
 
 
 def machine() -> dict[str, Any]:

@@ -149,6 +149,23 @@ def test_core_noise_and_link_are_pure_c(path: Path) -> None:
     assert not re.search(r"\*\s*\)\s*\(?\s*(0[xX][0-9a-fA-F]|[1-9])", code), "a number as an address"
 
 
+@pytest.mark.parametrize("path", c_files("core/kernels"), ids=lambda path: path.name)
+def test_kernels_know_an_instruction_set_and_no_chip(path: Path) -> None:
+    """Instructions may stand here and nowhere else in the core; registers of peripherals may not."""
+    code = COMMENTS.sub(" ", path.read_text(encoding="utf-8"))
+    assert set(re.findall(r"#\s*include\s*<([^>]+)>", code)) <= ALLOWED_HEADERS
+    for header in re.findall(r'#\s*include\s*"([^"]+)"', code):
+        assert header.startswith("nrl_"), header
+    for word in ("volatile", "malloc", "calloc", "realloc", "free", "printf", "float", "double"):
+        assert not re.search(rf"\b{word}\b", code), word
+    assert not re.search(r"\*\s*\)\s*\(?\s*(0[xX][0-9a-fA-F]|[1-9])", code), "a number as an address"
+    # What reaches a peripheral or the processor's state: AVR's I/O space, coprocessors, system registers.
+    instructions = " ".join(re.findall(r'"([^"\n]*)"', re.sub(r"\{[%#].*?[%#]\}", " ", code, flags=re.DOTALL)))
+    assert not re.search(r"(^|\\t| )(in|out|sbi|cbi|mcr|mrc|msr|mrs|cps\w*|csr\w+|svc|wfi)\s", instructions)
+    if path.name.startswith("nrl_kernels") and "portable" in path.name:
+        assert "asm" not in code
+
+
 # The repository
 
 # Put together here, so that this file does not mention them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ COMPILER_PACKAGES = {
     "riscv64-unknown-elf": "gcc-riscv64-unknown-elf",
 }
 EMULATOR_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
+NODE_MODULES = Path(os.environ.get("NRL_EDGE_NODE_MODULES", Path(sys.prefix) / "npm" / "node_modules"))
 ARDUINO_CORES = Path("/usr/share/arduino/hardware")
 SIMAVR_HEADER = Path("/usr/include/simavr/sim_avr.h")
 
@@ -39,6 +41,11 @@ def require_file(path: Path, install_hint: str) -> Path:
     if os.environ.get("NRL_EDGE_REQUIRE_TOOLS") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def require_npm(package: str) -> Path:
+    """The folder of an npm package that the Makefile installs, by the same policy."""
+    return require_file(NODE_MODULES / package, "make npm-packages (which needs nodejs and npm)")
 
 
 def require_board(board_id: str) -> Board:

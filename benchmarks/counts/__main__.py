@@ -5,12 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.counts.cores import CORES, Core, find_core
 from benchmarks.counts.measure import Count, count_agent
 from benchmarks.counts.networks import KINDS, NETWORKS, Network, configuration_of, find_network
+from benchmarks.counts.page import write_page
 from benchmarks.counts.sizes import core_sizes
+from benchmarks.counts.table import (
+    GROWTH,
+    TABLE,
+    Row,
+    count_firmware,
+    count_rows,
+    gains,
+    growth,
+    is_comparable,
+    read_table,
+    renewed,
+    write_table,
+)
 from nrl_edge.errors import NrlError
 
 DESCRIPTION = "Instructions and cycles of one learning step and one update of the generated core, counted exactly."
@@ -81,6 +96,31 @@ def print_text(result: dict[str, Any]) -> None:
             )
 
 
+def show(row: Row) -> None:
+    """Progress."""
+    if True:
+        print(f"{row.name}: {row.step:,} {row.unit}", file=sys.stderr, flush=True)
+
+
+def check(cores: Sequence[Core]) -> int:
+    """Count again what the table has, but the naive versions, and say what grew. Returns the exit code."""
+    table = read_table()
+    comparable = [core for core in cores if is_comparable(table, core.id)]
+    for core in cores:
+        if core not in comparable:
+            print(f"{core.name}: not compared, the table's compiler is another: {table.compilers.get(core.id)}")
+    rows = list(count_rows(comparable, on_row=show))
+    grown = growth(table, rows, count_firmware())
+    for line in grown:
+        print(f"grew: {line}")
+    for line in gains(table, rows):
+        print(f"cheaper: {line}")
+    print(f"{len(rows)} agents counted, {len(grown)} figures grew by more than {round(100 * (GROWTH - 1))} %")
+    if grown:
+        print('if that is what the change is worth: python -m benchmarks.counts --update --why "REASON"')
+    return 1 if grown else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.counts", description=DESCRIPTION, epilog=EXAMPLE)
     parser.add_argument("--core", action="append", help=f"one of {', '.join(core.id for core in CORES)}; default all")
@@ -89,10 +129,24 @@ def main() -> int:
     )
     parser.add_argument("--kind", choices=KINDS, default="int16", help="formats and preset; default int16, preset edge")
     parser.add_argument("--functions", action="store_true", help="where the cost is, function by function")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the committed table; exit code 1: something grew"
+    )
+    parser.add_argument("--update", action="store_true", help="count everything anew and write the table and the page")
+    parser.add_argument("--why", default="", help="with --update: the reason that the table keeps")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md from the table")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     arguments = parser.parse_args()
     try:
         cores = [find_core(name) for name in arguments.core] if arguments.core else list(CORES)
+        if arguments.check:
+            return check(cores)
+        if arguments.update:
+            old = read_table() if TABLE.exists() else None
+            write_table(renewed(old, arguments.why, show))
+        if arguments.write or arguments.update:
+            write_page(read_table())
+            return 0
         networks = [find_network(name) for name in arguments.network] if arguments.network else [NETWORKS[0]]
         for network in networks:
             for core in cores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from nrl_host.toolchain import find_cross_compiler
 HERE = Path(__file__).parent
 CODE_BASE, RAM_BASE, RAM_BYTES = 0x00010000, 0x20000000, 1 << 20
 
-AVR_LAST_BYTE_OF_RAM = 0x7FFF
+AVR_LAST_BYTE_OF_RAM = 0xEFFF
 """The emulated chip has more RAM than any of its kind, so that every network is counted with the same instructions."""
 
 
@@ -110,28 +110,34 @@ class Image:
         return self.functions[place].name if place >= 0 else "?"
 
 
+def rom_header() -> str:
+    """The header by which an AVR's constant tables stay in flash, of whatever port has it."""
+    found = next(iter(sorted(templates_folder().rglob("nrl_port_rom.h"))))
+    return found.read_text(encoding="utf-8")
+
+
 def agent_sources(configuration: AgentConfiguration, seed: int) -> dict[str, str]:
     """The generated core and what makes it countable."""
     return {**render_core(configuration, seed), "agent.c": (HERE / "agent.c").read_text(encoding="utf-8")}
 
 
-def build(core: Core, sources: Mapping[str, str], inputs: int) -> Image:
+def build(core: Core, sources: Mapping[str, str], inputs: int, extra_flags: Sequence[str] = ()) -> Image:
     """Compile sources with the driver for a core; the image comes from the user's cache where nothing has changed."""
     files = {
         **sources,
         "driver.c": (HERE / "driver.c").read_text(encoding="utf-8"),
         "counted.h": (HERE / "counted.h").read_text(encoding="utf-8"),
     }
-    flags = list(core.flags)
+    flags = [*core.flags, *extra_flags]
     if is_freestanding(core.board):
         memory = templates_folder() / "port" / "freestanding" / "nrl_memory.c"
         files["nrl_memory.c"] = memory.read_text(encoding="utf-8")
         # No port: an address for code, one for variables, and the driver's main where a program starts.
         flags += [f"-Wl,-Ttext={CODE_BASE:#x}", f"-Wl,-Tdata={RAM_BASE:#x}", "-Wl,-e,main"]
     else:
-        rom = templates_folder() / "port" / "avr" / "nrl_port_rom.h"
-        files["nrl_port_rom.h"] = rom.read_text(encoding="utf-8")
+        files["nrl_port_rom.h"] = rom_header()
         flags.append(f"-Wl,--defsym=__stack={AVR_LAST_BYTE_OF_RAM:#x}")
+        flags.append(f"-Wl,--defsym=__DATA_REGION_LENGTH__={AVR_LAST_BYTE_OF_RAM:#x}")
     assert core.board.toolchain is not None
     path = build_cached(
         files,

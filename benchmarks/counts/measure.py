@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.counts.build import Image, agent_sources, build
 from benchmarks.counts.cores import Core
+from benchmarks.counts.naive import NAIVE_STEP, NAIVE_STEPS, NaiveKind, naive_flags, naive_sources
 from benchmarks.counts.networks import SEED, Network, Stream, configuration_of, record_stream
 from benchmarks.counts.simavr_machine import run_on_avr
 from benchmarks.counts.timings import Pricer
@@ -20,6 +21,9 @@ from nrl_edge.errors import RunError
 
 STEP = "nrl_agent_step"
 """The function that is counted, from its first instruction to its return."""
+
+CRITIC = "nrl_critic_"
+"""How the functions of an online agent's critic begin."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,12 @@ class Count:
         counts = [run.instruction_count for run in self.steps]
         return None if None in counts else Spread.of([count for count in counts if count is not None])
 
+    @property
+    def critic(self) -> float:
+        """Mean cost of the critic in a step, with what it calls."""
+        functions = self.functions(self.steps)
+        return sum(each.inclusive for each in functions if each.name.startswith(CRITIC))
+
     def functions(self, runs: Sequence[Run]) -> list[FunctionCost]:
         """What each function takes of some calls."""
         return function_costs(runs, self.image.function_at, self.image.address_of)
@@ -88,6 +98,15 @@ def count_agent(core: Core, network: Network, kind: str = "int16") -> Count:
             f"{network.name} {kind} on {core.name}: the weights have CRC {crc:08x}, the reference's "
             f"{stream.weights_crc32:08x}; run the equivalence tests of the core"
         )
+    return Count(core, image, *split(runs, stream))
+
+
+def count_naive(core: Core, network: Network, kind: NaiveKind) -> Count:
+    """The same of a naive agent, on the first steps of the same stream. It has no reference."""
+    stream = record_stream(network, "int16", NAIVE_STEPS)
+    inputs = network.layer_sizes[0]
+    image = build(core, naive_sources(network, kind), inputs, naive_flags(core.id, kind))
+    runs, _ = run_image(core, image, stream, NAIVE_STEP)
     return Count(core, image, *split(runs, stream))
 
 
@@ -126,7 +145,8 @@ class _Prices:
         instructions, cycles, taken = prices[inverse].T
         following = np.append(addresses[1:], -1)
         costs = cycles + np.where(following == addresses + lengths, 0, taken)
-        return Run(blocks[:, 0], costs, instructions)
+        # A stream of a large network has tens of millions of blocks.
+        return Run(blocks[:, 0].copy(), costs.astype(np.uint16), instructions.astype(np.uint16))
 
     def _price(self, key: int) -> tuple[int, int, int]:
         if key not in self._known:

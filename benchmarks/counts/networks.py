@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from nrl_edge.tasks import ObservationQuantiser, Task, episode_seed, quantise_re
 
 TERMINATED, TRUNCATED = 1, 2
 SEED = 42
-STEPS = 300
+STEPS = 200
 LONGEST_EPISODE = 50
 """Steps after which an episode is cut off, so that a stream of a few hundred steps has several updates."""
 
@@ -43,6 +44,11 @@ class Network:
     def name(self) -> str:
         """Such as 4-64-2."""
         return "-".join(map(str, self.layer_sizes))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(rows * columns for columns, rows in pairwise(self.layer_sizes))
 
 
 NETWORKS = (

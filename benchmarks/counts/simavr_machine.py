@@ -61,6 +61,6 @@ def run_on_avr(core: Core, image: Image, stream: Stream, function: str) -> tuple
     while place < len(log):
         count = int(log[place])
         blocks = log[place + 1 : place + 1 + 2 * count].reshape(count, 2)
-        runs.append(Run(blocks[:, 0], blocks[:, 1].astype(np.int64), None))
+        runs.append(Run(blocks[:, 0], blocks[:, 1], None))
         place += 1 + 2 * count
     return runs, int(done.stdout)

@@ -4,7 +4,7 @@ Cycles at zero wait states, for instructions and data:
 
 - Cortex-M0+: Arm DDI 0484C, table 3-1, with the single-cycle multiplier.
 - Cortex-M3: Arm DDI 0337I, table 3-1 and the pairing rules of section 3.3.3.
-- Cortex-M4: Arm DDI 0439D, table 3-1 and the pairing rules of section 3.3.3.
+- Cortex-M4: Arm DDI 0439D, table 3-1, the pairing rules of section 3.3.3, and table 7-1 for its float unit.
 
 What the tables leave open is decided here, and the page says so: a pipeline refill (P, 1 to 3) is 2 cycles; a division
 (2 to 12) is 12; Cortex-M3's long products are at their upper end. A load that follows a load and does not need its
@@ -175,8 +175,23 @@ class Pricer:
         if name in ("mov", "add") and self._registers(instruction)[:1] == [self._arm.ARM_REG_PC]:
             return 1 + REFILL
         if name.startswith("v"):
-            raise RunError(f"no timing of {instruction.mnemonic} is kept here: a float unit is not counted")
+            return self._float_cycles(name, count)
         return 1
+
+    def _float_cycles(self, name: str, registers: int) -> int:
+        if name in ("vpush", "vpop"):
+            return 1 + registers
+        if name.startswith(("vldm", "vstm")):
+            return registers  # the base register is one of the operands
+        if name in ("vldr", "vstr"):
+            return 2
+        if name in ("vdiv", "vsqrt"):
+            return 14
+        if name.startswith(("vmla", "vmls", "vnmla", "vnmls", "vfma", "vfms", "vfnma", "vfnms")):
+            return 3
+        if name in ("vadd", "vsub", "vmul", "vnmul", "vneg", "vabs", "vcmp", "vcmpe", "vcvt", "vmov", "vmrs", "vmsr"):
+            return 1
+        raise RunError(f"no timing of {name} is kept here; add it from table 7-1 of Arm DDI 0439D")
 
     def _single_access(self, name: str, instruction: Any, previous: Any) -> int:
         memory = self._memory(instruction)

@@ -15,20 +15,20 @@ class Run:
 
     addresses: NDArray[np.uint32]
     """Where each block begins."""
-    costs: NDArray[np.int64]
+    costs: NDArray[np.integer]
     """Cycles of each block; instructions where no cycles are known."""
-    instructions: NDArray[np.int64] | None
+    instructions: NDArray[np.integer] | None
     """Instructions of each block; None where they were not counted."""
 
     @property
     def cost(self) -> int:
         """Of the whole call."""
-        return int(self.costs.sum())
+        return int(self.costs.sum(dtype=np.int64))
 
     @property
     def instruction_count(self) -> int | None:
         """Of the whole call."""
-        return None if self.instructions is None else int(self.instructions.sum())
+        return None if self.instructions is None else int(self.instructions.sum(dtype=np.int64))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.counts.build import CODE_BASE, HERE, RAM_BASE, RAM_BYTES, Image
 from benchmarks.counts.cores import Core
+from benchmarks.counts.naive import FLOAT_UNITS
 from benchmarks.counts.networks import Stream, call_bytes
 from nrl_edge.errors import MissingToolError, RunError
 from nrl_edge.native.compiler import build_cached
@@ -64,6 +65,10 @@ class UnicornMachine:
             self._uc.ctl_set_cpu_model(getattr(registers, f"UC_CPU_ARM_CORTEX_{core.id.removesuffix('plus').upper()}"))
             self._pc, self._return = registers.UC_ARM_REG_PC, registers.UC_ARM_REG_LR
             stack, self._thumb = registers.UC_ARM_REG_SP, 1
+            if core.id in FLOAT_UNITS:
+                # As start-up code does: full access to the float unit.
+                self._uc.reg_write(registers.UC_ARM_REG_C1_C0_2, 0xF << 20)
+                self._uc.reg_write(registers.UC_ARM_REG_FPEXC, 1 << 30)
         self._uc.mem_map(0, CODE_BASE + CODE_BYTES)
         self._uc.mem_map(RAM_BASE, RAM_BYTES)
         for address, contents in image.segments:

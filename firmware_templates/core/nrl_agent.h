@@ -51,9 +51,9 @@
  * int32 in Q NRL_REWARD_FRAC_BITS, clamped to +-(2^22 - 1). Nothing wraps: what would not fit saturates, and is
  * counted.
  *
- * Memory. sizeof(nrl_agent_t) is all there is, plus at most 512 bytes of stack: each parameter once as weight and once
- * as trace, those of an online agent's critic too, and a working set of one step. Constant tables take 194 bytes (see
- * nrl_rom.h).
+ * Memory. sizeof(nrl_agent_t): each parameter once as weight and once as trace, those of an online agent's critic too, and
+ * a small working set. The stack takes two bytes a unit of the last hidden layer and at most 400 more. Constant tables take
+ * 194 bytes (see nrl_rom.h).
  *
  * Threads. Agents share nothing. One agent and its entropy source belong to one thread, or to the main loop or one
  * interrupt handler, at a time. A call takes bounded time, unless the entropy source blocks.
@@ -95,14 +95,35 @@ typedef int16_t nrl_parameter_t;
 typedef int8_t nrl_parameter_t;
 #endif
 
-/* Units of the widest layer that feeds another one. */
-#define NRL_WIDER(a, b) ((a) > (b) ? (a) : (b))
+/*
+ * One unit of a hidden layer: all that a step reads and writes of it lies together, so that one pointer walks through the
+ * layer. A unit of the last hidden layer has its weights and traces to the outputs with it.
+ */
+typedef struct nrl_unit_1 {
+    nrl_parameter_t weights[NRL_INPUTS];
 #if NRL_HIDDEN_LAYERS == 1
-#define NRL_WIDEST_LAYER NRL_WIDER(NRL_INPUTS, NRL_HIDDEN_1)
-#elif NRL_HIDDEN_LAYERS == 2
-#define NRL_WIDEST_LAYER NRL_WIDER(NRL_INPUTS, NRL_WIDER(NRL_HIDDEN_1, NRL_HIDDEN_2))
-#else
-#define NRL_WIDEST_LAYER NRL_WIDER(NRL_WIDER(NRL_INPUTS, NRL_HIDDEN_1), NRL_WIDER(NRL_HIDDEN_2, NRL_HIDDEN_3))
+    nrl_parameter_t output_weights[NRL_ACTIONS];
+    nrl_parameter_t output_traces[NRL_ACTIONS];
+#endif
+    nrl_parameter_t traces[NRL_INPUTS];
+} nrl_unit_1_t;
+#if NRL_HIDDEN_LAYERS >= 2
+typedef struct nrl_unit_2 {
+    nrl_parameter_t weights[NRL_HIDDEN_1];
+#if NRL_HIDDEN_LAYERS == 2
+    nrl_parameter_t output_weights[NRL_ACTIONS];
+    nrl_parameter_t output_traces[NRL_ACTIONS];
+#endif
+    nrl_parameter_t traces[NRL_HIDDEN_1];
+} nrl_unit_2_t;
+#endif
+#if NRL_HIDDEN_LAYERS >= 3
+typedef struct nrl_unit_3 {
+    nrl_parameter_t weights[NRL_HIDDEN_2];
+    nrl_parameter_t output_weights[NRL_ACTIONS];
+    nrl_parameter_t output_traces[NRL_ACTIONS];
+    nrl_parameter_t traces[NRL_HIDDEN_2];
+} nrl_unit_3_t;
 #endif
 
 /* What was counted since init; each stops at its maximum (section 8 of docs/arithmetic.md). */
@@ -114,6 +135,23 @@ typedef struct nrl_counters {
     uint32_t weight;         /* saturations of weights, and rounds of the row limit, in updates */
     uint32_t entropy;        /* steps and updates with a failed draw */
 } nrl_counters_t;
+
+/* Rows of whole words, for kernels that take two values at a time. */
+#define NRL_EVEN(count) ((count) + ((count) & 1))
+
+/* Of one step or update. The activations of the last hidden layer are on the stack, two bytes a unit. */
+typedef struct nrl_step_workspace {
+    uint32_t random[(NRL_LARGEST_DRAW_BYTES + 3) / 4];
+    int16_t shares_1[NRL_NOISE_DRAWS][NRL_EVEN(NRL_INPUTS)];
+#if NRL_HIDDEN_LAYERS >= 2
+    int16_t hidden_1[NRL_EVEN(NRL_HIDDEN_1)];
+    int16_t difference_1[NRL_NOISE_DRAWS][NRL_EVEN(NRL_HIDDEN_1)];
+#endif
+#if NRL_HIDDEN_LAYERS >= 3
+    int16_t hidden_2[NRL_EVEN(NRL_HIDDEN_2)];
+    int16_t difference_2[NRL_NOISE_DRAWS][NRL_EVEN(NRL_HIDDEN_2)];
+#endif
+} nrl_step_workspace_t;
 
 typedef struct nrl_agent {
     /* to be read by anyone between calls */
@@ -130,26 +168,24 @@ typedef struct nrl_agent {
     bool has_weights;
     bool restore_is_staged;
     nrl_entropy_t *entropy;
-    nrl_parameter_t weights[NRL_PARAMETERS];
-    nrl_parameter_t traces[NRL_PARAMETERS];
+#if NRL_PARAMETER_BITS == 16
+    uint16_t row_bound;   /* no row of layer 1 has weights whose magnitudes sum to more */
+    uint16_t trace_bound; /* no trace has a larger magnitude */
+#endif
+    nrl_unit_1_t layer_1[NRL_HIDDEN_1];
+#if NRL_HIDDEN_LAYERS >= 2
+    nrl_unit_2_t layer_2[NRL_HIDDEN_2];
+#endif
+#if NRL_HIDDEN_LAYERS >= 3
+    nrl_unit_3_t layer_3[NRL_HIDDEN_3];
+#endif
 #if NRL_PRESET != 0
     nrl_critic_t critic;
     int16_t block_error; /* sum of the prediction errors since the network's last update, Q15 */
     uint8_t block_steps; /* steps since then */
 #endif
     union {
-        struct {
-            int16_t hidden_1[NRL_HIDDEN_1];
-#if NRL_HIDDEN_LAYERS >= 2
-            int16_t hidden_2[NRL_HIDDEN_2];
-            int16_t other_difference[NRL_NOISE_DRAWS][NRL_WIDEST_LAYER];
-#endif
-#if NRL_HIDDEN_LAYERS >= 3
-            int16_t hidden_3[NRL_HIDDEN_3];
-#endif
-            int16_t difference[NRL_NOISE_DRAWS][NRL_WIDEST_LAYER];
-            uint8_t random[NRL_LARGEST_DRAW_BYTES];
-        } step;
+        nrl_step_workspace_t step;
         struct {
             uint32_t received; /* bytes of the snapshot so far */
             uint32_t crc;      /* of the bytes that the checksum covers */

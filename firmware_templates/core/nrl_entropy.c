@@ -5,14 +5,17 @@
 
 #include <stddef.h>
 
-static uint32_t nrl_rotate_left(uint32_t value, unsigned count)
-{
-    return (value << count) | (value >> (32u - count));
-}
+#include "nrl_kernels.h"
 
-uint32_t nrl_xoshiro128_next(uint32_t state[4])
+#if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
+#define NRL_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#else
+#define NRL_LITTLE_ENDIAN 0 /* not known: the bytes are placed one by one */
+#endif
+
+static NRL_INLINE uint32_t nrl_next(uint32_t state[4])
 {
-    const uint32_t result = nrl_rotate_left(state[0] + state[3], 7) + state[0];
+    const uint32_t result = nrl_kernel_rotate_left(state[0] + state[3], 7) + state[0];
     const uint32_t shifted = state[1] << 9;
 
     state[2] ^= state[0];
@@ -20,8 +23,13 @@ uint32_t nrl_xoshiro128_next(uint32_t state[4])
     state[1] ^= state[2];
     state[0] ^= state[3];
     state[2] ^= shifted;
-    state[3] = nrl_rotate_left(state[3], 11);
+    state[3] = nrl_kernel_rotate_left(state[3], 11);
     return result;
+}
+
+uint32_t nrl_xoshiro128_next(uint32_t state[4])
+{
+    return nrl_next(state);
 }
 
 void nrl_entropy_seed(nrl_entropy_t *entropy, const uint32_t state[4])
@@ -46,19 +54,57 @@ void nrl_entropy_use(nrl_entropy_t *entropy, nrl_entropy_mode_t mode, nrl_entrop
     entropy->context = context;
 }
 
+/*
+ * One draw from the generator inside. What a draw leaves of its last word is dropped: a draw then needs no memory of the
+ * one before.
+ */
+static void nrl_generate(uint32_t state[4], uint8_t *bytes, uint16_t length)
+{
+    uint32_t word = 0;
+
+    for (uint16_t i = 0; i < length; ++i) {
+        word = (i & 3u) == 0u ? nrl_xoshiro128_next(state) : word >> 8;
+        bytes[i] = (uint8_t)(word & 0xffu);
+    }
+}
+
 bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
 {
     if (entropy->mode == NRL_ENTROPY_SEEDED) {
-        uint32_t word = 0;
-
-        /* What a draw leaves of its last word is dropped: a draw then needs no memory of the one before. */
-        for (uint16_t i = 0; i < length; ++i) {
-            word = (i & 3u) == 0u ? nrl_xoshiro128_next(entropy->state) : word >> 8;
-            bytes[i] = (uint8_t)(word & 0xffu);
-        }
+        nrl_generate(entropy->state, bytes, length);
     } else if (entropy->read == NULL || !entropy->read(entropy->context, bytes, length)) {
         return false;
     }
     entropy->bytes_drawn += length;
     return true;
 }
+
+/* An update draws a byte a weight. */
+NRL_BEGIN_FAST
+unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
+{
+    const unsigned words_a_row = (length + 3u) / 4u;
+
+#if NRL_LITTLE_ENDIAN
+    if (entropy->mode == NRL_ENTROPY_SEEDED) {
+        /* All rows at once: the bytes of a word are in memory as they are drawn. */
+        uint32_t state[4] = {entropy->state[0], entropy->state[1], entropy->state[2], entropy->state[3]};
+
+        for (const uint32_t *const end = words + rows * words_a_row; words != end; ++words) {
+            *words = nrl_next(state);
+        }
+        for (unsigned i = 0; i < 4u; ++i) {
+            entropy->state[i] = state[i];
+        }
+        entropy->bytes_drawn += (uint32_t)rows * length;
+        return rows;
+    }
+#endif
+    for (unsigned row = 0; row < rows; ++row, words += words_a_row) {
+        if (!nrl_entropy_draw(entropy, (uint8_t *)words, length)) {
+            return row;
+        }
+    }
+    return rows;
+}
+NRL_END_FAST

@@ -52,6 +52,12 @@ uint32_t nrl_xoshiro128_next(uint32_t state[4]);
 /* One draw. On false nothing was taken and `bytes` are not to be used. */
 bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length);
 
+/*
+ * `rows` draws of `length` bytes each, one after the other; each begins in a word of its own, with its first byte first in
+ * memory. Returns how many succeeded: where one fails, no more are made.
+ */
+unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length);
+
 #ifdef __cplusplus
 }
 #endif

@@ -33,29 +33,21 @@ uint16_t nrl_isqrt(uint32_t value)
 
 nrl_scaled_t nrl_quotient(uint32_t numerator, uint32_t denominator)
 {
+    const int up = 32 - (int)nrl_bit_count(numerator);
+    const int down = (int)nrl_bit_count(denominator) - 16;
     nrl_scaled_t result;
     uint32_t quotient;
-    int16_t exponent = 0;
+    int exponent = -up - down;
 
-    while (numerator < UINT32_C(0x80000000)) {
-        numerator <<= 1;
-        --exponent;
-    }
-    while (denominator < UINT32_C(0x8000)) {
-        denominator <<= 1;
-        ++exponent;
-    }
-    while (denominator > UINT32_C(0xffff)) {
-        denominator >>= 1;
-        --exponent;
-    }
-    quotient = numerator / denominator;
+    denominator = down > 0 ? denominator >> down : denominator << -down;
+    quotient = (numerator << up) / denominator;
+    /* 2^31 <= numerator < 2^32 and 2^15 <= denominator < 2^16 now, so this takes one shift or two. */
     while (quotient >= UINT32_C(0x8000)) {
         quotient >>= 1;
         ++exponent;
     }
     result.mantissa = (uint16_t)quotient;
-    result.exponent = exponent;
+    result.exponent = (int16_t)exponent;
     return result;
 }
 

@@ -51,10 +51,14 @@ static inline unsigned nrl_bit_count(uint32_t value)
 {
     unsigned bits = 0;
 
-    for (; value != 0u; value >>= 1) {
-        ++bits;
+    /* Halves, then quarters: a loop over single bits costs up to 32 rounds, and not every chip counts zeros. */
+    for (unsigned step = 16; step != 0u; step >>= 1) {
+        if ((value >> step) != 0u) {
+            value >>= step;
+            bits += step;
+        }
     }
-    return bits;
+    return bits + (unsigned)value;
 }
 
 /* Square root, rounded down. */

@@ -12,7 +12,7 @@ typedef enum {
     NRL_TRNG_SEED = 4,       /* the generator says that its noise is wrong, and starting it again did not help */
     NRL_TRNG_CONSTANT = 5,   /* numbers that no generator gives, one after the other */
     NRL_TRNG_REPETITION = 6, /* health test: one bit came too often in a row */
-    NRL_TRNG_PROPORTION = 7, /* health test: one bit came too often in a window */
+    NRL_TRNG_PROPORTION = 7, /* health test: one bit came too often in a window, short or long */
     NRL_TRNG_PERIOD = 8      /* health test: one byte came too often in a row */
 } nrl_trng_health_t;
 

@@ -3,6 +3,8 @@
  */
 #include "nrl_native.h"
 
+#include "nrl_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,14 +168,16 @@ uint32_t nrl_native_weights_crc32(const nrl_native_t *native)
     return nrl_agent_weights_crc32(&native->agent);
 }
 
-const nrl_parameter_t *nrl_native_weights(const nrl_native_t *native)
+void nrl_native_parameters(nrl_native_t *native, nrl_parameter_t *weights, nrl_parameter_t *traces)
 {
-    return native->agent.weights;
-}
+    for (unsigned i = 0; i < NRL_ROWS; ++i) {
+        const nrl_row_t row = nrl_row(&native->agent, i);
 
-const nrl_parameter_t *nrl_native_traces(const nrl_native_t *native)
-{
-    return native->agent.traces;
+        for (size_t j = 0; j < row.columns; ++j) {
+            *weights++ = row.weights[j * row.stride];
+            *traces++ = row.traces[j * row.stride];
+        }
+    }
 }
 
 void nrl_native_status(const nrl_native_t *native, nrl_native_status_t *status)

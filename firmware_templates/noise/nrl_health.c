@@ -10,6 +10,8 @@ void nrl_health_start(nrl_health_t *health)
     health->run = 0;
     health->seen = 0;
     health->count = 0;
+    health->long_seen = 0;
+    health->long_ones = 0;
     health->last = 0;
     health->first = 0;
     health->last_byte = 0;
@@ -70,16 +72,44 @@ static unsigned nrl_health_bytes(nrl_health_t *health, uint8_t byte)
     return health->byte_run == NRL_BYTES_SOFT ? NRL_HEALTH_SOFT_BYTES : 0u;
 }
 
+/* Which cut-off a count has come to, of bits of a byte that had not come to it before. */
+static unsigned nrl_health_reached(uint32_t before, uint32_t after)
+{
+    if (before < NRL_SHARE_HARD && after >= NRL_SHARE_HARD) {
+        return NRL_HEALTH_HARD_SHARE;
+    }
+    return before < NRL_SHARE_SOFT && after >= NRL_SHARE_SOFT ? NRL_HEALTH_SOFT_SHARE : 0u;
+}
+
+/* The share of ones and of zeros in a long window, which raises one alarm a level. */
+static unsigned nrl_health_share(nrl_health_t *health, unsigned ones)
+{
+    const uint32_t seen = 8u * (uint32_t)health->long_seen;
+    const uint32_t before = health->long_ones;
+    const uint32_t after = before + ones;
+    const unsigned alarms = nrl_health_reached(before, after) | nrl_health_reached(seen - before, seen + 8u - after);
+
+    ++health->long_seen;
+    health->long_ones = (uint16_t)after;
+    if (health->long_seen == NRL_HEALTH_LONG_WINDOW_BYTES) {
+        health->long_seen = 0;
+        health->long_ones = 0;
+    }
+    return alarms;
+}
+
 unsigned nrl_health_test(nrl_health_t *health, uint8_t byte)
 {
     unsigned alarms = nrl_health_bytes(health, byte);
+    unsigned ones = 0;
 
     for (unsigned i = 0; i < 8u; ++i) {
         const uint8_t bit = (uint8_t)(((unsigned)byte >> i) & 1u);
 
         alarms |= nrl_health_repetition(health, bit) | nrl_health_proportion(health, bit);
+        ones += bit;
     }
-    return alarms;
+    return alarms | nrl_health_share(health, ones);
 }
 
 unsigned nrl_health_running(const nrl_health_t *health)

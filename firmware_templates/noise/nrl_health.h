@@ -1,11 +1,12 @@
 /*
- * nrl_health.h: the continuous health tests of NIST SP 800-90B, section 4.4, over the raw bits of a generator, and one
+ * nrl_health.h: the continuous health tests of NIST SP 800-90B, section 4.4, over the raw bits of a generator, and two
  * more.
  *
  * Both count how often one value comes: the repetition count in a row, the adaptive proportion in a window of 1024 bits
- * (of the value that the window begins with). Neither sees bits that alternate, so equal bytes in a row are counted
- * too. What is too often is in nrl_project.h, at two levels: the soft one is
- * reached by a healthy generator about once a week, the hard one practically never. docs/noise.md has the formulas.
+ * (of the value that the window begins with). Neither sees bits that alternate, so equal bytes in a row are counted too;
+ * and neither sees a bias of 60 %, so ones and zeros are counted in a window of 65,536. What is too often is in
+ * nrl_project.h, at two levels: the soft one is reached by a healthy generator about once a week, the hard one practically
+ * never. docs/noise.md has the formulas.
  */
 #ifndef NRL_HEALTH_H
 #define NRL_HEALTH_H
@@ -17,6 +18,7 @@ extern "C" {
 #endif
 
 #define NRL_HEALTH_WINDOW 1024u       /* bits of a window of the adaptive proportion test */
+#define NRL_HEALTH_LONG_WINDOW_BYTES 8192u /* of the window in which ones and zeros are counted */
 #define NRL_HEALTH_START_UP_BYTES 128u /* 1024 bits have to pass before any is used (section 4.3) */
 
 /* Alarms of some bits, together; 0: none. */
@@ -26,12 +28,17 @@ extern "C" {
 #define NRL_HEALTH_HARD_PROPORTION 8u
 #define NRL_HEALTH_SOFT_BYTES 16u
 #define NRL_HEALTH_HARD_BYTES 32u
-#define NRL_HEALTH_HARD (NRL_HEALTH_HARD_REPETITION | NRL_HEALTH_HARD_PROPORTION | NRL_HEALTH_HARD_BYTES)
+#define NRL_HEALTH_SOFT_SHARE 64u
+#define NRL_HEALTH_HARD_SHARE 128u
+#define NRL_HEALTH_HARD \
+    (NRL_HEALTH_HARD_REPETITION | NRL_HEALTH_HARD_PROPORTION | NRL_HEALTH_HARD_BYTES | NRL_HEALTH_HARD_SHARE)
 
 typedef struct nrl_health {
     uint16_t run;    /* equal bits in a row */
     uint16_t seen;   /* bits of the window */
     uint16_t count;  /* those of them that equal its first */
+    uint16_t long_seen; /* bytes of the long window */
+    uint16_t long_ones; /* ones of them */
     uint8_t last;    /* the bit before */
     uint8_t first;   /* the first bit of the window */
     uint8_t last_byte;

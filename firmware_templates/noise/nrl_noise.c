@@ -42,7 +42,8 @@ void nrl_noise_start(nrl_noise_t *noise)
 static uint8_t nrl_noise_code(unsigned alarms)
 {
     const unsigned repetition = NRL_HEALTH_SOFT_REPETITION | NRL_HEALTH_HARD_REPETITION;
-    const unsigned proportion = NRL_HEALTH_SOFT_PROPORTION | NRL_HEALTH_HARD_PROPORTION;
+    const unsigned proportion = NRL_HEALTH_SOFT_PROPORTION | NRL_HEALTH_HARD_PROPORTION | NRL_HEALTH_SOFT_SHARE |
+                                NRL_HEALTH_HARD_SHARE;
 
     if ((alarms & repetition) != 0u) {
         return NRL_TRNG_REPETITION;

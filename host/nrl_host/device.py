@@ -34,7 +34,7 @@ NOISE_HEALTH = (
     "the generator says that its noise is wrong, and starting it again did not help",
     "the generator gives the same number again and again",
     "a health test found one bit too often in a row (stuck?)",
-    "a health test found one bit too often in 1024 (biased?)",
+    "a health test found one bit too often in a window (biased?)",
     "a health test found one byte too often in a row (periodic?)",
 )
 """What the codes of nrl_trng.h mean."""

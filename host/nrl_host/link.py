@@ -20,6 +20,7 @@ from typing import Any
 import serial
 
 from nrl_edge.errors import DeviceError
+from nrl_host.direct_port import DirectPort, direct
 from nrl_host.faults import FaultyLine
 from nrl_host.frames import HEADER_BYTES, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
 from nrl_host.messages import ERROR_CODES, ERROR_NAMES, ERROR_TEXTS, MESSAGE_NAMES, MESSAGES, TABLE, Codec, MessageCodec
@@ -83,11 +84,13 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset
     if isinstance(plain_socket, socket.socket):
         # A request is one small segment; waiting to fill a larger one would cost 40 ms a step.
         plain_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return port
+    return direct(port)
 
 
 def close_port(port: Any) -> None:
     """Close a port of `open_port`. Closing twice is fine."""
+    if isinstance(port, DirectPort):
+        port = port.release()
     plain_socket = getattr(port, "_socket", None)
     if isinstance(plain_socket, socket.socket):
         # pyserial sleeps 0.3 s when it closes a socket, and leaks one whose peer has gone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from nrl_edge.agent import EntropyMode
@@ -20,7 +20,15 @@ from nrl_host.arduino import build_arduino_image, find_arduino_core
 from nrl_host.debian_packages import COMPILER_PACKAGES
 from nrl_host.image import ImageSizes, image_sizes
 
-__all__ = ["ImageSizes", "build_flags", "build_image", "convert_image", "find_cross_compiler", "image_sizes"]
+__all__ = [
+    "ImageSizes",
+    "build_flags",
+    "build_image",
+    "build_sources",
+    "convert_image",
+    "find_cross_compiler",
+    "image_sizes",
+]
 
 
 def find_cross_compiler(toolchain: ToolchainName) -> CCompiler:
@@ -75,12 +83,19 @@ def build_image(
     """
     if isinstance(board, str):
         board = find_board(board)
-    if board.framework is not None:
-        find_arduino_core(board)
-    compiler = find_c_compiler() if board.toolchain is None else find_cross_compiler(board.toolchain)
     files = render_firmware(
         configuration, seed=seed, entropy_mode=entropy_mode, board=board, data_bytes=data_bytes, options=options
     )
+    return build_sources(files, board, folder=folder, extra_flags=extra_flags)
+
+
+def build_sources(
+    files: Mapping[str, str], board: Board, *, folder: Path | None = None, extra_flags: Sequence[str] = ()
+) -> Path:
+    """Compile and link {path: text} of a firmware for a board; see `build_image`."""
+    if board.framework is not None:
+        find_arduino_core(board)
+    compiler = find_c_compiler() if board.toolchain is None else find_cross_compiler(board.toolchain)
     if board.framework is not None:
         return build_arduino_image(files, board, compiler, folder=folder, extra_flags=extra_flags)
     flags, libraries = build_flags(board)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from pathlib import Path
 
 from nrl_edge.codegen.render import render_folder, write_files
@@ -64,10 +63,8 @@ def render_core(configuration: AgentConfiguration, default_seed: int = 0) -> dic
 
     `default_seed` becomes NRL_DEFAULT_SEED_STATE, for programs that choose no seed of their own.
     """
-    sizes = [rows * columns for rows, columns in configuration.weight_shapes]
     variables = {
         "configuration": configuration,
-        "offsets": list(accumulate(sizes[:-1], initial=0)),
         "xavier_limits": list(configuration.xavier_limits()),
         "step_draw_bytes": step_draw_bytes(configuration),
         "largest_draw_bytes": largest_draw_bytes(configuration),
@@ -75,7 +72,7 @@ def render_core(configuration: AgentConfiguration, default_seed: int = 0) -> dic
         "default_seed": default_seed,
         "seed_state": seed_state(default_seed),
     }
-    files = render_folder("core", variables)
+    files = {**render_folder("core", variables), **render_folder("core/kernels", variables)}
     if not configuration.online:
         del files["nrl_critic.c"], files["nrl_critic.h"]
     return files

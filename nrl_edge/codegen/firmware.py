@@ -175,11 +175,11 @@ def render_firmware(
         for name, text in contents.items():
             # What a port has for the weight store alone is empty where there is none.
             if text.strip():
-                files[_place(part, name)] = text
+                files[place(part, name)] = text
     main = "project/main.c" if options.environment is None else "project/main_on_chip.c"
     files["src/main.c"] = render_template(main, {})
     # The build id covers everything that is compiled; in its own file it is still empty at this point.
-    variables["build_id"] = [f"0x{byte:02x}" for byte in _build_id(files)]
+    variables["build_id"] = [f"0x{byte:02x}" for byte in build_id(files)]
     files["include/nrl_project.h"] = render_template(_PROJECT_TEMPLATE, variables)
     return dict(sorted(files.items()))
 
@@ -239,14 +239,15 @@ def render_environment(configuration: AgentConfiguration, environment: OnChipEnv
     return render_folder("environment", {"environment": environment, "shifts": shifts})
 
 
-def _place(part: str, name: str) -> str:
+def place(part: str, name: str) -> str:
     """Path of a rendered file inside the project."""
     if name.endswith(".h"):
         return f"include/{name}"
     return name if name.endswith(LINKER_SCRIPT_SUFFIX) else f"src/{part}/{name}"
 
 
-def _build_id(files: dict[str, str]) -> bytes:
+def build_id(files: dict[str, str]) -> bytes:
+    """First bytes of the SHA-256 of {path: text}."""
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{PurePosixPath(path)}\0{files[path]}\0".encode())

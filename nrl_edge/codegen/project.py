@@ -40,7 +40,6 @@ def render_project(
     `profile` is what the firmware counts of what it costs (docs/profile.md).
     """
     board = find_board(experiment.board.id)
-    flags, libraries = build_flags(board)
     files = render_firmware(
         configuration,
         seed=experiment.entropy.seed,
@@ -58,17 +57,9 @@ def render_project(
         "environment": experiment.board.id,
         "board": board,
         "compile_command": compile_command(board, LINKER_SCRIPT in files),
-        "flags": flags,
-        "libraries": libraries,
-        "link_flags": [flag for flag in flags if flag.startswith(_FLAGS_OF_BOTH)],
-        "link_flags_script": LINK_FLAGS_SCRIPT,
-        "local_platform": LOCAL_PLATFORM,
-        "linker_script": LINKER_SCRIPT if LINKER_SCRIPT in files else None,
         "core_files": sorted(path for path in files if Path(path).name in core),
     }
-    files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
-    if board.toolchain is not None:
-        files[LINK_FLAGS_SCRIPT] = render_template(f"project/{LINK_FLAGS_SCRIPT}.j2", values)
+    files |= render_build_files(board, configuration.description, LINKER_SCRIPT in files)
     files["README.md"] = render_template("project/README.md.j2", values)
     files["experiment.toml"] = explicit_experiment(experiment, configuration.formats).to_toml()
     manifest = {
@@ -82,6 +73,26 @@ def render_project(
     return files
 
 
+def render_build_files(board: Board, description: str, has_linker_script: bool) -> dict[str, str]:
+    """What PlatformIO builds a project of a board with: {path: text}. `description` is what the firmware is."""
+    flags, libraries = build_flags(board)
+    values = {
+        "description": description,
+        "environment": board.id,
+        "board": board,
+        "flags": flags,
+        "libraries": libraries,
+        "link_flags": [flag for flag in flags if flag.startswith(_FLAGS_OF_BOTH)],
+        "link_flags_script": LINK_FLAGS_SCRIPT,
+        "local_platform": LOCAL_PLATFORM,
+        "linker_script": LINKER_SCRIPT if has_linker_script else None,
+    }
+    files = {"platformio.ini": render_template("project/platformio.ini.j2", values)}
+    if board.toolchain is not None:
+        files[LINK_FLAGS_SCRIPT] = render_template(f"project/{LINK_FLAGS_SCRIPT}.j2", values)
+    return files
+
+
 def compile_command(board: Board, has_linker_script: bool) -> str:
     """The shell command that compiles and links a project of a board with a cross compiler, in the project's folder."""
     flags, libraries = build_flags(board)
@@ -91,9 +102,16 @@ def compile_command(board: Board, has_linker_script: bool) -> str:
 
 
 def write_project(
-    experiment: Experiment, configuration: AgentConfiguration, folder: Path, *, profile: ProfileDetail = "off"
+    experiment: Experiment,
+    configuration: AgentConfiguration,
+    folder: Path,
+    *,
+    dry_run: bool = False,
+    profile: ProfileDetail = "off",
 ) -> list[Path]:
-    """Write the project into `folder` and return its files; `profile` is as for `render_project`.
+    """Write the project into `folder` and return its files; with `dry_run` nothing is written or removed.
+
+    `profile` is as for `render_project`.
 
     An earlier generated project in the folder is replaced, file by file, and nothing else is touched. Raises
     ConfigurationError where the folder holds something that was not generated, or cannot be written.
@@ -106,6 +124,8 @@ def write_project(
                 f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
             )
         files = render_project(experiment, configuration, profile=profile)
+        if dry_run:
+            return [folder / name for name in files]
         remove_stale(folder, files, MARKER)
         return write_files(files, folder)
     except OSError as error:

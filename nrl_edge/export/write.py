@@ -12,6 +12,7 @@ from nrl_edge.codegen.render import write_files
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment
 from nrl_edge.export.library import ExportKind, render_export
+from nrl_edge.export.plant import render_plant_project
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
 MARKER = "nrl_export.json"
@@ -39,6 +40,14 @@ def export_agent(
         "files": sorted(files),
     }
     # The IDEs ignore what they do not know.
+    files[MARKER] = json.dumps(manifest, indent=2) + "\n"
+    return write_export(files, folder, force=force, dry_run=dry_run)
+
+
+def export_plant(board: str, folder: Path, *, force: bool = False, dry_run: bool = False) -> list[Path]:
+    """Write the firmware of a plant for a board into `folder`; returns its files. See `write_export`."""
+    files = render_plant_project(board)
+    manifest = {"generator": f"nrl-edge {__version__}", "kind": "plant", "board": board, "files": sorted(files)}
     files[MARKER] = json.dumps(manifest, indent=2) + "\n"
     return write_export(files, folder, force=force, dry_run=dry_run)
 

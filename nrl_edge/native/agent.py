@@ -96,8 +96,7 @@ def _load(path: Path) -> ctypes.PyDLL:
         "snapshot": (int_, (handle, ctypes.c_char_p)),
         "restore": (int_, (handle, ctypes.c_char_p)),
         "weights_crc32": (ctypes.c_uint32, (handle,)),
-        "weights": (ctypes.c_void_p, (handle,)),
-        "traces": (ctypes.c_void_p, (handle,)),
+        "parameters": (None, (handle, ctypes.c_char_p, ctypes.c_char_p)),
         "status": (None, (handle, ctypes.POINTER(_Status))),
         "seek": (None, (handle, size)),
         "recorded": (ctypes.c_void_p, (handle, ctypes.POINTER(ctypes.c_size_t))),
@@ -282,11 +281,11 @@ class NativeAgent:
 
     def weights(self) -> list[NDArray[np.int16] | NDArray[np.int8]]:
         """A copy of each weight matrix, hidden layers first: int16 or int8 (rows, columns) in Q weight_frac_bits."""
-        return self._matrices(self._library.nrl_native_weights(self._handle))
+        return self._matrices(self._parameters()[0])
 
     def traces(self) -> list[NDArray[np.int16] | NDArray[np.int8]]:
         """A copy of each matrix of eligibility traces, shaped as `weights`, in Q trace_frac_bits."""
-        return self._matrices(self._library.nrl_native_traces(self._handle))
+        return self._matrices(self._parameters()[1])
 
     @property
     def episodes(self) -> int:
@@ -345,8 +344,14 @@ class NativeAgent:
         self._library.nrl_native_status(self._handle, ctypes.byref(status))
         return status
 
-    def _matrices(self, address: int) -> list[NDArray[np.int16] | NDArray[np.int8]]:
-        sent = ctypes.string_at(address, self._configuration.weight_bytes)
+    def _parameters(self) -> tuple[bytes, bytes]:
+        """All weights and all traces, row by row."""
+        weights = ctypes.create_string_buffer(self._configuration.weight_bytes)
+        traces = ctypes.create_string_buffer(self._configuration.weight_bytes)
+        self._library.nrl_native_parameters(self._handle, weights, traces)
+        return weights.raw, traces.raw
+
+    def _matrices(self, sent: bytes) -> list[NDArray[np.int16] | NDArray[np.int8]]:
         values: NDArray[np.int16] | NDArray[np.int8] = (
             np.frombuffer(sent, dtype=np.int16)
             if self._configuration.formats.parameter_bits == 16

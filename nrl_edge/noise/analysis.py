@@ -89,6 +89,7 @@ def analyse(bits: Bits, *, min_entropy: float = 0.9, alpha_exponent: int = 30) -
             "repetition": "no value repeats too often",
             "proportion": "no value is too frequent in a window",
             "byte_repetition": "no byte repeats too often",
+            "share": "no value is too frequent in a long window",
         }
         return Check(names[test], not own, figure)
 
@@ -97,6 +98,7 @@ def analyse(bits: Bits, *, min_entropy: float = 0.9, alpha_exponent: int = 30) -
         Check(f"the first {START_UP_BITS} bits pass the start-up test", not early, f"{len(early)} alarms"),
         counted("repetition", limits.repetition),
         counted("proportion", limits.proportion),
+        counted("share", limits.share),
         counted("byte_repetition", limits.byte_repetition),
         Check(f"a bit holds {min_entropy:g} by its most common value", common >= min_entropy, f"{common:.4f}"),
         Check(f"a bit holds {min_entropy:g} by the Markov estimate", markov >= min_entropy, f"{markov:.4f}"),

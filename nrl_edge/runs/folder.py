@@ -11,6 +11,7 @@
     final.nrls        the last snapshot
     weights.npz       the last weights as numbers
     result.json       what the run came to
+    replay.json       what the last repetition of it found
 
 A run may be killed at any moment. Snapshots and JSON files appear whole or not at all; the growing files are cut back
 to the newest checkpoint before a run goes on.
@@ -322,7 +323,7 @@ class RunFolder:
             for later, path in self.checkpoints():
                 if later > episodes:
                     path.unlink()
-            for name in ("final.nrls", "weights.npz", "result.json"):
+            for name in ("final.nrls", "weights.npz", "result.json", "replay.json"):
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: the run cannot be cut back to episode {episodes}: {error}") from error
@@ -635,6 +636,16 @@ class RunFolder:
                 return [np.asarray(file[f"layer_{index}"], np.float64) for index in range(1, len(file.files) + 1)]
         except (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
             raise ConfigurationError(f"{path} is damaged ({error}); export the weights of final.nrls again") from error
+
+    def keep_replay_verdict(self, verdict: Mapping[str, Any]) -> None:
+        """Keep what a repetition of this run found, for reports; the one before is replaced. Raises RunError."""
+        text = json.dumps(verdict, indent=2, allow_nan=False)
+        write_atomically(self.path / "replay.json", f"{text}\n".encode())
+
+    def replay_verdict(self) -> dict[str, Any] | None:
+        """What `keep_replay_verdict` kept; None where the run was not repeated. Raises ConfigurationError."""
+        path = self.path / "replay.json"
+        return _read_json(path) if path.exists() else None
 
     def result(self) -> dict[str, Any] | None:
         """What `finish` kept; None where the run has not ended. Raises ConfigurationError where it is damaged."""

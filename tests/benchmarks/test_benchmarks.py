@@ -19,6 +19,7 @@ NAMES = [
     "float trainer, cartpole: 64 seeds / 1 seed",
     "LinkAgent.step / bare echo, tcp",
     "LinkAgent.step / bare echo, pty",
+    "LinkAgent.step / the bytes' own time, 115200 baud",
 ]
 
 
@@ -30,7 +31,7 @@ def test_the_quick_run_prints_one_object_a_ratio_and_the_machine_last() -> None:
     assert done.stderr == "", "progress is for terminals"
     *results, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert [result["name"] for result in results] == NAMES
-    assert [result["target"] for result in results] == ["< 1", None, None, ">= 20", ">= 0.5", ">= 0.5"]
+    assert [result["target"] for result in results] == ["< 1", None, None, ">= 20", ">= 0.8", ">= 0.8", ">= 0.9"]
     for result in results:
         assert result["ratio_min"] <= result["ratio"] <= result["ratio_max"]
         assert result["pairs"] >= 5

@@ -20,10 +20,12 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.counts import measure  # noqa: E402
 from benchmarks.counts.build import Image, agent_sources, build  # noqa: E402
 from benchmarks.counts.cores import CORES, find_core  # noqa: E402
+from benchmarks.counts.naive import NAIVE_KINDS, NaiveKind, naive_sources  # noqa: E402
 from benchmarks.counts.networks import NETWORKS, SEED, configuration_of, find_network, record_stream  # noqa: E402
 from benchmarks.counts.timings import Pricer, count_instructions, instruction_bytes  # noqa: E402
 from benchmarks.counts.trace import Run, function_costs  # noqa: E402
 from nrl_edge.errors import ConfigurationError, RunError  # noqa: E402
+from nrl_edge.native.compiler import build_cached  # noqa: E402
 
 SMALL = find_network("4-8-2")
 
@@ -182,3 +184,34 @@ def test_the_command_prints_one_object_a_line() -> None:
         check=False,
     )
     assert wrong.returncode == 2 and "there is no core 'z80'" in wrong.stderr
+
+
+@pytest.mark.parametrize("kind", NAIVE_KINDS)
+def test_the_naive_versions_learn(kind: NaiveKind) -> None:
+    """They are compared with, so they have to do what they are there for: +1 asks for action 0, -1 for action 1."""
+    sources = naive_sources(find_network("4-8-2"), kind)
+    del sources["naive_subject.c"]
+    one = "1.0f" if kind == "naive-float32" else "1024"
+    reward = "(action == wanted ? 1.0f : 0.0f)" if kind == "naive-float32" else "(action == wanted ? 256 : 0)"
+    sources["main.c"] = f"""
+        #include <stdio.h>
+        #include "naive.h"
+        int main(void)
+        {{
+            int score = 0;
+            naive_prepare();
+            for (int trial = 0; trial < 6000; ++trial) {{
+                const int wanted = trial & 1;
+                const naive_t observation[4] = {{wanted ? -{one} : {one}, 0, 0, 0}};
+                const int action = naive_step(observation, 0, 0);
+                naive_step(observation, {reward}, 1);
+                score += trial >= 5800 && action == wanted;
+            }}
+            printf("%d\\n", score);
+            return 0;
+        }}
+    """
+    program = build_cached(sources, f"learns-{kind}")
+    done = subprocess.run([program], capture_output=True, text=True, check=True)
+    # Half of 200 is chance, with a deviation of 7.
+    assert int(done.stdout) > 150

@@ -287,7 +287,10 @@ def test_the_example_of_the_header_runs_and_learns(configuration: AgentConfigura
 def test_headers_are_cplusplus_too(compiler: str, tmp_path: Path) -> None:
     write_core(SMALL, tmp_path)
     source = tmp_path / "main.cpp"
-    includes = "".join(f'#include "{path.name}"\n' for path in sorted(tmp_path.glob("*.h")))
+    # Those of one instruction set are included by others, where they fit.
+    parts = ("nrl_kernels_", "nrl_sweeps_")
+    headers = [path.name for path in sorted(tmp_path.glob("*.h")) if not path.name.startswith(parts)]
+    includes = "".join(f'#include "{name}"\n' for name in headers)
     source.write_text(f"{includes}int main() {{ return nrl_crc32(0, nullptr, 0) == 0 ? 0 : 1; }}\n")
     # The core itself is C, so only its headers are compiled as C++.
     flags = ["-std=c++11", "-fsyntax-only", "-Wall", "-Wextra", "-pedantic", "-Werror"]

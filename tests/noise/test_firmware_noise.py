@@ -22,12 +22,14 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.fixedpoint.entropy import SeededSource
 from nrl_edge.native.compiler import build_cached
 from nrl_edge.noise import HealthTests
+from nrl_edge.noise.health import LONG_WINDOW
 
 CONFIGURATION = AgentConfiguration(4, (8,), 2)
 BOARD = find_board("microbit")
 HERE = Path(__file__).resolve().parent / "harness"
 SOFT_REPETITION, SOFT_PROPORTION, HARD_REPETITION, HARD_PROPORTION = 1, 2, 4, 8
-SOFT_BYTES, HARD_BYTES = 16, 32
+SOFT_BYTES, HARD_BYTES, SOFT_SHARE, HARD_SHARE = 16, 32, 64, 128
+FLAGS = (1, 2, 4, 8, 16, 32, 64, 128)
 SILENT, REPETITION, PROPORTION, PERIOD = 2, 6, 7, 8
 
 
@@ -70,8 +72,24 @@ def firmware_alarms(bits: NDArray[np.uint8], min_entropy: float) -> list[tuple[i
 def expected_alarms(bits: NDArray[np.uint8], min_entropy: float) -> list[tuple[int, int]]:
     chosen, found = noise_of(min_entropy), {}
     for limits, flags in (
-        (chosen.soft, {"repetition": SOFT_REPETITION, "proportion": SOFT_PROPORTION, "byte_repetition": SOFT_BYTES}),
-        (chosen.hard, {"repetition": HARD_REPETITION, "proportion": HARD_PROPORTION, "byte_repetition": HARD_BYTES}),
+        (
+            chosen.soft,
+            {
+                "repetition": SOFT_REPETITION,
+                "proportion": SOFT_PROPORTION,
+                "byte_repetition": SOFT_BYTES,
+                "share": SOFT_SHARE,
+            },
+        ),
+        (
+            chosen.hard,
+            {
+                "repetition": HARD_REPETITION,
+                "proportion": HARD_PROPORTION,
+                "byte_repetition": HARD_BYTES,
+                "share": HARD_SHARE,
+            },
+        ),
     ):
         for alarm in HealthTests(limits).feed(bits):
             found[alarm.position // 8] = found.get(alarm.position // 8, 0) | flags[alarm.test]
@@ -93,10 +111,11 @@ def test_the_firmware_raises_the_alarms_that_python_raises(seed, min_entropy, pi
 
 def test_every_kind_of_alarm_was_compared():
     generator = np.random.default_rng(7)
-    bits = np.concatenate([(generator.random(8000) < share).astype(np.uint8) for share in (0.5, 0.62, 0.7, 1.0, 0.5)])
+    shares = (0.5, 0.62, 0.7, 1.0, *[0.5] * 5, *[0.58] * 16)
+    bits = np.concatenate([(generator.random(8192) < share).astype(np.uint8) for share in shares])
     found = firmware_alarms(bits, 0.9)
     assert found == expected_alarms(bits, 0.9)
-    assert {flag for _, value in found for flag in (1, 2, 4, 8, 16, 32) if value & flag} == {1, 2, 4, 8, 16, 32}
+    assert {flag for _, value in found for flag in FLAGS if value & flag} == set(FLAGS)
 
 
 def run_until_failure(stream: bytes, draw_bytes: int = 3, min_entropy: float = 0.9) -> tuple[int, list[int]]:
@@ -149,10 +168,13 @@ def test_a_generator_that_goes_silent_fails_after_four_attempts():
     assert (draws, failure, restarts) == (1000, SILENT, 4)
 
 
-@pytest.mark.parametrize(("share", "bits"), [(0.62, 300_000), (0.38, 300_000), (0.66, 60_000), (0.8, 8_000)])
+@pytest.mark.parametrize(
+    ("share", "bits"),
+    [(0.58, 2 * LONG_WINDOW), (0.6, 2 * LONG_WINDOW), (0.4, 2 * LONG_WINDOW), (0.66, 60_000), (0.8, 8_000)],
+)
 def test_a_biased_generator_fails_within_so_many_bits(share: float, bits: int):
-    """H = 0.9 allows a share of 0.536. A window of 62 % ones exceeds the soft cut-off 13 times in a hundred if its
-    first bit is one: eight alarms come within 100 windows or so, where a healthy generator has one in a week."""
+    """H = 0.9 allows a share of 0.536. The rest of the long window in which a bias begins may pass, and the next does
+    not; the larger the bias, the sooner a short window alarms."""
     good = healthy(128 + 3000)
     lean = pack((np.random.default_rng(5).random(8 * 200_000) < share).astype(np.uint8))
     draws, (taken, _, soft, failure) = run_until_failure(good + lean)
@@ -200,7 +222,8 @@ def test_false_alarms_of_a_billion_healthy_bits_are_as_rare_as_computed():
     counts = (ctypes.c_uint64 * 2)()
     state = (ctypes.c_uint32 * 4)(0x9E3779B9, 0x7F4A7C15, 0xF39CC060, 0x5CEDC834)
     library(1.0).faulty_count_alarms(state, ctypes.c_uint64(10**9 // 8), counts)
-    expected = 10**9 * 2.0 ** -noise_of(1.0).soft_alpha_exponent * (1 + 1 / 1024)
+    # The repetition count at each bit, the proportion in each window, both values' shares in each long window.
+    expected = 10**9 * 2.0 ** -noise_of(1.0).soft_alpha_exponent * (1 + 1 / 1024 + 2 / LONG_WINDOW)
     assert expected < 0.2
     # A Poisson count of mean 0.2 is above 3 with a probability of 6e-5; the seed is fixed.
     assert counts[0] <= 3

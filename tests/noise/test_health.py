@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.noise import Alarm, Cutoffs, HealthTests, cutoffs
-from nrl_edge.noise.health import WINDOW
+from nrl_edge.noise.health import LONG_WINDOW, WINDOW
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,25 @@ from nrl_edge.noise.health import WINDOW
 def test_cutoffs_are_those_of_the_exact_distribution(
     min_entropy: float, exponent: int, repetition: int, proportion: int
 ) -> None:
-    assert cutoffs(min_entropy, exponent) == Cutoffs(
-        repetition, proportion, 1 + math.ceil(exponent / (8 * min_entropy))
-    )
+    limits = cutoffs(min_entropy, exponent)
+    assert (limits.repetition, limits.proportion) == (repetition, proportion)
+    assert limits.byte_repetition == 1 + math.ceil(exponent / (8 * min_entropy))
+
+
+def log2_of_sum(first: int, draws: int) -> float:
+    """log2 of P(X >= first), X binomial with so many fair draws, in whole numbers."""
+    term, total = math.comb(draws, first), 0
+    for k in range(first, draws + 1):
+        total += term
+        term = term * (draws - k) // (k + 1)
+    return math.log2(total) - draws
+
+
+@pytest.mark.parametrize("exponent", [20, 60])
+def test_the_cutoff_of_the_long_window_is_exact_for_a_fair_bit(exponent: int) -> None:
+    share = cutoffs(1.0, exponent).share
+    # P(X > k) <= alpha for k = share - 1, and for no smaller k.
+    assert log2_of_sum(share, LONG_WINDOW) <= -exponent < log2_of_sum(share - 1, LONG_WINDOW)
 
 
 @pytest.mark.parametrize("exponent", [20, 40, 60])
@@ -66,6 +82,13 @@ def one_by_one(bits: np.ndarray, limits: Cutoffs) -> list[Alarm]:
             length += 1
         if length == limits.byte_repetition:
             alarms.append(Alarm("byte_repetition", 8 * index + 7))
+    for start in range(0, len(bits), LONG_WINDOW):
+        for value in (0, 1):
+            count = 0
+            for position, bit in enumerate(bits[start : start + LONG_WINDOW].tolist(), start):
+                count += bit == value
+                if bit == value and count == limits.share:
+                    alarms.append(Alarm("share", position))
     return sorted(alarms, key=lambda alarm: (alarm.position, alarm.test))
 
 
@@ -79,13 +102,29 @@ def test_however_a_stream_is_cut_its_alarms_are_those_of_the_standard(data: st.D
         )
         for _ in range(data.draw(st.integers(1, 6)))
     ]
-    limits = Cutoffs(data.draw(st.integers(2, 60)), data.draw(st.integers(500, 1024)), data.draw(st.integers(2, 9)))
+    limits = Cutoffs(
+        data.draw(st.integers(2, 60)),
+        data.draw(st.integers(500, 1024)),
+        data.draw(st.integers(2, 9)),
+        data.draw(st.integers(1000, 6000)),
+    )
     stream = np.concatenate(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     tests = HealthTests(limits)
     alarms = [alarm for piece in np.split(stream, cuts) for alarm in tests.feed(piece)]
     assert alarms == one_by_one(stream, limits)
     assert tests.position == len(stream)
+
+
+def test_long_windows_follow_each_other() -> None:
+    rng = np.random.default_rng(12)
+    stream = np.concatenate(
+        [(rng.random(count) < ones).astype(np.uint8) for count, ones in ((70_000, 0.62), (75_000, 0.35))]
+    )
+    tests = HealthTests(Cutoffs(1000, 1024, 1000, 36_258))
+    alarms = [alarm for piece in np.split(stream, [1, 50_000, 131_072]) for alarm in tests.feed(piece)]
+    assert alarms == one_by_one(stream, tests.limits)
+    assert [alarm.position // LONG_WINDOW for alarm in alarms] == [0, 1]
 
 
 @pytest.mark.parametrize("value", [0, 1])
@@ -107,6 +146,16 @@ def test_a_bias_of_65_percent_is_found_within_a_few_windows() -> None:
     limits = cutoffs(1.0, 30)
     bits = (np.random.default_rng(4).random(20 * WINDOW) < 0.65).astype(np.uint8)
     assert any(alarm.test == "proportion" for alarm in HealthTests(limits).feed(bits))
+
+
+@pytest.mark.parametrize("share", [0.6, 0.4])
+def test_a_bias_of_60_percent_is_found_within_two_long_windows(share: float) -> None:
+    """H = 0.9 allows 53.6 %. The rest of a window in which it begins may pass; the next one does not."""
+    limits = cutoffs(0.9, 60)
+    healthy = np.random.default_rng(8).integers(0, 2, 100_000, np.uint8)
+    lean = (np.random.default_rng(9).random(3 * LONG_WINDOW) < share).astype(np.uint8)
+    alarms = [alarm for alarm in HealthTests(limits).feed(np.concatenate([healthy, lean])) if alarm.test == "share"]
+    assert 100_000 < alarms[0].position < 100_000 + 2 * LONG_WINDOW
 
 
 def test_false_alarms_of_healthy_bits_come_as_often_as_alpha_says() -> None:

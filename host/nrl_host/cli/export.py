@@ -9,7 +9,7 @@ import typer
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_edge.export import EXPORT_KINDS, example_experiment, export_agent, fitting_examples
+from nrl_edge.export import EXPORT_KINDS, example_experiment, export_agent, export_plant, fitting_examples
 from nrl_edge.strict_toml import did_you_mean
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
@@ -21,16 +21,22 @@ _NEXT = {
 }
 
 
+PLANT = "plant"
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
     app.command(
         epilog="Example: nrl-edge export arduino my-agent/experiment.toml --output NrlAgent\n\n"
-        "Example: nrl-edge export arduino --example blink-bandit --output NrlBlinkBandit"
+        "Example: nrl-edge export arduino --example blink-bandit --output NrlBlinkBandit\n\n"
+        "Example: nrl-edge export plant --board microbit --output plant"
     )(export)
 
 
 def export(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="arduino, platformio or c.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="arduino, platformio or c: a library with an agent; plant: firmware.")
+    ],
     experiment: Annotated[
         Path | None, typer.Argument(metavar="[EXPERIMENT]", help="The experiment file (TOML) of the agent.")
     ] = None,
@@ -40,6 +46,9 @@ def export(
     example: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Instead of an experiment: the agent of blink-bandit or balance."),
+    ] = None,
+    board: Annotated[
+        str | None, typer.Option(metavar="BOARD", help="Of a plant; `nrl-edge boards` lists them.")
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the library and of its header.")] = "NrlAgent",
     force: Annotated[
@@ -51,13 +60,18 @@ def export(
 ) -> None:
     """Export an agent as a library: your program brings sensors, actuators and a reward, and no host is needed.
 
-    Every export has the examples that fit its agent; sensor-loop, a skeleton, fits any.
+    Every export has the examples that fit its agent; sensor-loop, a skeleton, fits any. KIND plant is the other way
+    round: firmware that is acted upon, for learners on the host (NRL/Serial-v0).
     """
     talk = Output(as_json, quiet)
+    if kind == PLANT:
+        _export_plant(talk, experiment or example, board, output or Path("plant"), force, dry_run)
+        return
+    if board is not None:
+        raise ConfigurationError(f"--board {board}: a library is for any board; only a plant is for one")
     if kind not in EXPORT_KINDS:
-        raise ConfigurationError(
-            f"cannot export {kind!r}{did_you_mean(kind, EXPORT_KINDS)} Kinds are {', '.join(EXPORT_KINDS)}"
-        )
+        kinds = (*EXPORT_KINDS, PLANT)
+        raise ConfigurationError(f"cannot export {kind!r}{did_you_mean(kind, kinds)} Kinds are {', '.join(kinds)}")
     if (experiment is None) == (example is None):
         raise ConfigurationError(
             "name what is to be exported: an experiment file, or --example blink-bandit or balance, and not both"
@@ -85,4 +99,22 @@ def export(
         if dry_run
         else f"wrote {len(names)} files to {folder}: {configuration.description}\nexamples: {', '.join(examples)}\n"
         f"next: {_NEXT[kind].format(folder=folder)}",
+    )
+
+
+def _export_plant(talk: Output, unwanted: object, board: str | None, folder: Path, force: bool, dry_run: bool) -> None:
+    if unwanted is not None or board is None:
+        raise ConfigurationError(
+            "a plant has no agent and so no experiment; name its board: nrl-edge export plant --board microbit"
+        )
+    files = export_plant(board, folder, force=force, dry_run=dry_run)
+    names = [path.relative_to(folder).as_posix() for path in files]
+    for each in names if dry_run else ():
+        talk.say(str(folder / each))
+    talk.result(
+        {"export": str(folder), "kind": PLANT, "board": board, "files": names, "written": not dry_run},
+        f"{len(names)} files would be written to {folder}"
+        if dry_run
+        else f"wrote {len(names)} files to {folder}: a plant for {board}\nnext: {folder / 'README.md'} says how to "
+        'build it; then gymnasium.make("nrl_host.plant:NRL/Serial-v0", port=PORT)',
     )

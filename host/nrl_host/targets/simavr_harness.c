@@ -60,7 +60,6 @@ static struct {
     size_t waiting; /* bytes of `outgoing` that are still to be sent */
     uint8_t outgoing[4096];
     unsigned lowest_stack; /* address of the stack pointer at its lowest */
-    unsigned last_stack;   /* the same an instruction ago */
     uint32_t boot_start;   /* first address of the boot loader; 0: there is none */
     bool paced;
     avr_cycle_count_t paced_since_cycle;
@@ -352,18 +351,22 @@ static bool save_eeprom(avr_t *avr, const char *path)
 }
 
 /*
- * What was pushed: one to three bytes by an instruction or an interrupt. A frame that is made moves the pointer further at
- * once, in two halves, between which it points to a place that nobody uses; and start-up code sets it to the end of RAM.
+ * Start-up code sets the stack pointer to the end of RAM; before that it is 0. A function that takes room for variables
+ * writes first the high byte of the pointer and then the low one. What stands there in between, when only the high byte
+ * has changed, is no place that the stack was at.
  */
 static void note_stack(const avr_t *avr)
 {
+    static unsigned last;
     const unsigned pointer = (unsigned)avr->data[R_SPL] | (unsigned)avr->data[R_SPH] << 8;
-    const unsigned pushed = harness.last_stack - pointer;
 
-    if (pushed >= 1u && pushed <= 3u && pointer < harness.lowest_stack) {
+    if (pointer != last && ((pointer ^ last) & 0xffu) == 0u) {
+        return;
+    }
+    last = pointer;
+    if (pointer > 0xffu && pointer < harness.lowest_stack) {
         harness.lowest_stack = pointer;
     }
-    harness.last_stack = pointer;
 }
 
 static void run(avr_t *avr)

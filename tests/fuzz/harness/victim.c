@@ -298,8 +298,8 @@ uint32_t victim_state(void)
 {
     uint32_t crc = crc32_of(0, (const uint8_t *)&agent, offsetof(nrl_agent_t, entropy));
 
-    crc = crc32_of(crc, (const uint8_t *)agent.weights, sizeof(agent.weights));
-    crc = crc32_of(crc, (const uint8_t *)agent.traces, sizeof(agent.traces));
+    /* all units, their weights and their traces */
+    crc = crc32_of(crc, (const uint8_t *)agent.layer_1, offsetof(nrl_agent_t, workspace) - offsetof(nrl_agent_t, layer_1));
     crc = crc32_of(crc, (const uint8_t *)entropy.state, sizeof(entropy.state));
     crc = crc32_of(crc, (const uint8_t *)&entropy.bytes_drawn, sizeof(entropy.bytes_drawn));
     crc = crc32_of(crc, (const uint8_t *)&noise.position, sizeof(noise.position));

@@ -2,10 +2,11 @@
 
     python -m nrl_host.targets.machines CHIP IMAGE [--flash FILE] [--seed N] [--generator KIND] [--count]
 
-prints "listening on 127.0.0.1:PORT", serves one peer after the other, and ends when standard input closes. IMAGE is an
-ELF file. FILE is the chip's flash memory: what is written is kept there. KIND is how its random number generator is:
-healthy, zero, one, period2, bias60, dead, error, or one of them from a bit on, as in one@60000. With --count the core's
-counters count instructions, which makes it slower.
+prints "listening on 127.0.0.1:PORT", serves one peer after the other, and ends when standard input closes, with a line
+that says how many bits its generator has given. IMAGE is an ELF file. FILE is the chip's flash memory: what is written
+is kept there. KIND is how its random number generator is: healthy, zero, one, period2, bias60, dead, error, or one of
+them from a bit on, as in one@60000. With --count the core's counters count instructions,
+which makes it slower.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def main() -> None:
     machine.load(options.image)
     print(f"listening on 127.0.0.1:{line.port}", flush=True)
     machine.run()
+    print(f"bits {machine.generator.read}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+/*
+ * nrl_kernels.h: the few inner operations that are written anew for each instruction set (docs/kernels.md).
+ *
+ * The portable header is the specification; every other one computes the same, bit for bit. The compiler's own macros
+ * choose; -DNRL_KERNELS_PORTABLE takes the portable one anywhere.
+ *
+ *   NRL_KERNEL_NAME        which header it is
+ *   NRL_KERNEL_MULTIPLIES  1: a product costs no more than a sum
+ *   nrl_kernel_dot         a sum of products of int16
+ *   nrl_kernel_factor, nrl_kernel_scale   a product with a constant of the step, shifted and rounded
+ *   NRL_KERNEL_PAIRS       1: two traces are handled in one word, by nrl_pair and what follows it
+ *
+ * A pair is a word in memory that holds two neighbouring traces. What a pair looks like is the kernel's affair: a snapshot
+ * has no traces, so nothing but the functions here ever sees it. No sum of a pair may leave int16: the caller proves it.
+ */
+#ifndef NRL_KERNELS_H
+#define NRL_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nrl_math.h"
+
+#define NRL_NOISE INT32_C(4096)       /* one standard deviation, Q12 */
+#define NRL_LEAKED_NOISE INT32_C(410) /* the same behind a negative pre-activation */
+
+/* How often a function runs decides what it is made for; compilers that know none of this lose nothing but speed. */
+#if defined(__GNUC__)
+#define NRL_INLINE inline __attribute__((always_inline))
+#define NRL_NOINLINE __attribute__((noinline))
+#define NRL_SELDOM __attribute__((noinline, cold))
+#define NRL_UNUSED __attribute__((unused))
+#else
+#define NRL_INLINE inline
+#define NRL_NOINLINE
+#define NRL_SELDOM
+#define NRL_UNUSED
+#endif
+
+/*
+ * What stands between these two runs once a weight: it is made for speed, also in a firmware that is made to be small
+ * (-Os), which all else of the agent stays.
+ */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE_SIZE__)
+#define NRL_BEGIN_FAST _Pragma("GCC push_options") _Pragma("GCC optimize(\"O2\")")
+#define NRL_END_FAST _Pragma("GCC pop_options")
+#else
+#define NRL_BEGIN_FAST
+#define NRL_END_FAST
+#endif
+
+/*
+ * Loops over a unit's few inputs, whose number the compiler knows, are better without their counters; but for Arm's
+ * first Thumb, where what would run often is assembly, and flash is what such chips are short of.
+ */
+#if defined(__GNUC__) && !defined(__clang__) && (!defined(__thumb__) || defined(__thumb2__))
+#define NRL_UNROLLED _Pragma("GCC unroll 8")
+#else
+#define NRL_UNROLLED
+#endif
+
+#if defined(NRL_KERNELS_PORTABLE) || !defined(__GNUC__)
+#include "nrl_kernels_portable.h"
+#elif defined(__ARM_FEATURE_DSP) && defined(__thumb__) && !defined(__ARM_BIG_ENDIAN)
+#include "nrl_kernels_dsp.h"
+#elif (defined(__thumb__) && !defined(__ARM_BIG_ENDIAN)) || (defined(__riscv) && __riscv_xlen == 32)
+#include "nrl_kernels_word.h"
+#elif defined(__AVR_HAVE_MUL__)
+#include "nrl_kernels_avr.h"
+#else
+#include "nrl_kernels_portable.h"
+#endif
+
+#ifndef NRL_KERNEL_ROTATES
+/* value rotated by a constant, for the generator: compilers know the pattern. */
+static NRL_INLINE uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
+{
+    return (value << count) | (value >> (32u - count));
+}
+#endif
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * nrl_kernels_avr.h: AVR with a multiplier of eight bits. A product of two int16 is four of its products.
+ */
+#ifndef NRL_KERNELS_AVR_H
+#define NRL_KERNELS_AVR_H
+
+#define NRL_KERNEL_NAME "avr"
+#define NRL_KERNEL_MULTIPLIES 0
+#define NRL_KERNEL_UNROLLS 0
+#define NRL_KERNEL_PAIRS 0
+
+/* sum + a * b. The high bytes are signed, the low ones are not; mulsu leaves the sign of its result in the carry. */
+static NRL_INLINE int32_t nrl_kernel_multiply_add(int32_t sum, int16_t a, int16_t b)
+{
+    uint8_t zero = 0;
+
+    __asm__("muls %B1, %B2\n\t"
+            "add %C0, r0\n\t"
+            "adc %D0, r1\n\t"
+            "mul %A1, %A2\n\t"
+            "add %A0, r0\n\t"
+            "adc %B0, r1\n\t"
+            "adc %C0, %3\n\t"
+            "adc %D0, %3\n\t"
+            "mulsu %B1, %A2\n\t"
+            "sbc %D0, %3\n\t"
+            "add %B0, r0\n\t"
+            "adc %C0, r1\n\t"
+            "adc %D0, %3\n\t"
+            "mulsu %B2, %A1\n\t"
+            "sbc %D0, %3\n\t"
+            "add %B0, r0\n\t"
+            "adc %C0, r1\n\t"
+            "adc %D0, %3\n\t"
+            "clr __zero_reg__"
+            : "+r"(sum)
+            : "a"(a), "a"(b), "r"(zero));
+    return sum;
+}
+
+static NRL_INLINE int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
+{
+    NRL_UNROLLED
+    for (unsigned j = 0; j < count; ++j) {
+        sum = nrl_kernel_multiply_add(sum, weights[j], values[j]);
+    }
+    return sum;
+}
+
+static NRL_INLINE int32_t nrl_kernel_factor(int32_t error, unsigned shift)
+{
+    (void)shift;
+    return error;
+}
+
+/* `value` and `factor` fit int16; so does the result of the longer shifts, whose first 16 places cost nothing. */
+static NRL_INLINE int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned shift)
+{
+    const int32_t product =
+        nrl_kernel_multiply_add((int32_t)(UINT32_C(1) << (shift - 1u)), (int16_t)value, (int16_t)factor);
+
+    return shift >= 16u ? (int16_t)(product >> 16) >> (shift - 16u) : product >> shift;
+}
+
+static NRL_INLINE int32_t nrl_kernel_leak(int32_t value)
+{
+    /* 5 places up and 16 down are 11 down, and shorter. */
+    return (int16_t)((nrl_kernel_multiply_add(1024, (int16_t)value, 205) * 32) >> 16);
+}
+
+static NRL_INLINE int32_t nrl_kernel_signed(int32_t value, unsigned signs)
+{
+    return (signs & 1u) != 0u ? value : -value;
+}
+
+static NRL_INLINE void nrl_kernel_two_products(const int16_t *weights, int32_t value, int32_t *sum, int32_t *next_sum)
+{
+    *sum = nrl_kernel_multiply_add(*sum, weights[0], (int16_t)value);
+    *next_sum = nrl_kernel_multiply_add(*next_sum, weights[1], (int16_t)value);
+}
+
+/* Up by what is missing to 16 places, then down by two whole bytes. */
+static NRL_INLINE int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
+{
+    return (int16_t)(((uint32_t)sum << (16u - shift)) >> 16);
+}
+
+/* Bytes move for nothing: 7 places are 8 to the left and one back, 11 are 8 and three. */
+#define NRL_KERNEL_ROTATES 1
+static NRL_INLINE uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
+{
+    value = (value << 8) | (value >> 24);
+    for (; count > 8u; --count) {
+        value = (value << 1) | (value >> 31);
+    }
+    for (; count < 8u; ++count) {
+        value = (value >> 1) | (value << 31);
+    }
+    return value;
+}
+
+#endif

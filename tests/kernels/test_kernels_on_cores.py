@@ -1,0 +1,160 @@
+"""Every kernel on the core it is written for, in an emulator: shapes that reach each, ordinary and extreme data.
+
+What is compared is a snapshot: weights, counters, baseline and the generator's state, after streams that saturate
+observations, pre-activations, differences, traces and weights. The portable kernels are compared with the reference on
+this computer by tests/equivalence.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tools import require_board
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.counts.build import agent_sources, build  # noqa: E402
+from benchmarks.counts.cores import CORES, find_core  # noqa: E402
+from benchmarks.counts.measure import run_image  # noqa: E402
+from benchmarks.counts.networks import Stream  # noqa: E402
+from nrl_edge.agent import EntropySettings  # noqa: E402
+from nrl_edge.codegen.core import render_core  # noqa: E402
+from nrl_edge.fixedpoint.agents import reference_agent  # noqa: E402
+from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats  # noqa: E402
+from nrl_edge.native import TERMINATED, TRUNCATED  # noqa: E402
+
+SEED = 3
+ONLINE = Formats(trace_frac_bits=8)
+TINY = Formats(8, 10, 5, 0, 8)
+SHAPES = {
+    # What the sweeps of whole layers are written for, and their neighbours that they are not.
+    "two actions": AgentConfiguration(4, (16,), 2),
+    "three actions": AgentConfiguration(6, (8,), 3, Formats(observation_frac_bits=9)),
+    "two inputs": AgentConfiguration(2, (24,), 3, learning_rate_exponent=2),
+    "eight inputs": AgentConfiguration(8, (8,), 2),
+    "units that are no whole bytes": AgentConfiguration(4, (13,), 2),
+    "odd inputs": AgentConfiguration(5, (8,), 2),
+    "four actions": AgentConfiguration(4, (8,), 4),
+    "many actions": AgentConfiguration(4, (9,), 7),
+    "fine traces": AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None),
+    "coarse weights": AgentConfiguration(2, (8,), 2, Formats(weight_frac_bits=2), 4, None),
+    "fine weights": AgentConfiguration(4, (8,), 3, Formats(weight_frac_bits=15), 0, None),
+    "immediate reward": AgentConfiguration(4, (8,), 2, ONLINE, immediate_reward=True),
+    "two noise draws": AgentConfiguration(4, (8,), 2, noise_draws=2),
+    "two layers": AgentConfiguration(4, (10, 7), 2),
+    "three layers": AgentConfiguration(3, (6, 5, 4), 3, noise_draws=2),
+    "online": AgentConfiguration(4, (16,), 2, ONLINE, 1, 3, preset="actor-critic"),
+    "online, three actions": AgentConfiguration(6, (8,), 3, ONLINE, 1, None, preset="actor-critic"),
+    "tiny": AgentConfiguration(4, (16,), 2, TINY),
+    "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
+}
+AGENT = """
+#include "counted.h"
+#include "nrl_agent.h"
+#include "nrl_crc32.h"
+
+static nrl_agent_t agent;
+static nrl_entropy_t entropy;
+static uint8_t snapshot[NRL_SNAPSHOT_BYTES];
+
+void counted_prepare(void)
+{
+    static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
+
+    nrl_entropy_seed(&entropy, seed);
+    (void)nrl_agent_init(&agent, &entropy);
+}
+
+int counted_call(const counted_input_t *input)
+{
+    return nrl_agent_step(&agent, input->observation, input->reward, input->terminated != 0, input->truncated != 0);
+}
+
+/* Of everything that was learned and counted. */
+uint32_t counted_weights_crc32(void)
+{
+    return nrl_agent_snapshot(&agent, snapshot) == NRL_OK ? nrl_crc32(0, snapshot, sizeof snapshot) : 0u;
+}
+"""
+
+
+def stream_of(configuration: AgentConfiguration) -> Stream:
+    """Episodes of ordinary, of large and of extreme observations, and what the reference makes of them."""
+    rng = np.random.default_rng(zlib.crc32(configuration.description.encode()))
+    observations, rewards, flags = [], [], []
+    for scale in (12000, 800, 800, 3000, 32767, 12000, 32767, 0, 800, 32767, 800):
+        steps = int(rng.integers(3, 9)) if scale < 12000 else 30
+        values = rng.integers(-scale, scale + 1, (steps + 1, configuration.inputs))
+        if scale == 32767:
+            values = rng.choice([-32768, -32767, -1, 0, 1, 32767], values.shape)
+        observations.append(values)
+        rewards.append(rng.choice([0, 1, -77, 500, 100_000, -(2**31), 2**31 - 1], steps + 1))
+        ends = np.zeros(steps + 1, np.uint8)
+        ends[-1] = rng.choice([TERMINATED, TRUNCATED])
+        flags.append(ends)
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    stream = Stream(
+        np.concatenate(observations).astype(np.int16),
+        np.concatenate(rewards).astype(np.int32),
+        np.concatenate(flags),
+        0,
+    )
+    for observation, reward, flag in zip(stream.observations, stream.rewards, stream.flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), bool(flag & TRUNCATED))
+    return Stream(stream.observations, stream.rewards, stream.flags, zlib.crc32(agent.snapshot()))
+
+
+def test_the_streams_saturate_what_can_be() -> None:
+    counted = np.zeros(5, np.int64)
+    for configuration in SHAPES.values():
+        agent = reference_agent(configuration, EntropySettings(seed=SEED))
+        stream = stream_of(configuration)
+        for observation, reward, flag in zip(stream.observations, stream.rewards, stream.flags, strict=True):
+            agent.step(observation, int(reward), bool(flag & TERMINATED), bool(flag & TRUNCATED))
+        counters = agent.counters()
+        counted += [
+            counters.observation,
+            counters.pre_activation,
+            counters.difference,
+            counters.trace,
+            counters.weight,
+        ]
+    assert (counted > 0).all(), counted
+
+
+def check(core_id: str, shape: str) -> None:
+    core, configuration = find_core(core_id), SHAPES[shape]
+    require_board(core.board_id)
+    stream = stream_of(configuration)
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": AGENT}, configuration.inputs)
+    _, crc = run_image(core, image, stream, "nrl_agent_step")
+    assert crc == stream.weights_crc32, f"{shape} on {core.name}: the snapshot is not the reference's"
+
+
+@pytest.mark.parametrize("core_id", [core.id for core in CORES])
+def test_the_usual_shape_is_the_reference_s_on_every_core(core_id: str) -> None:
+    check(core_id, "two actions")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core_id", [core.id for core in CORES])
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "two actions"])
+def test_every_shape_is_the_reference_s_on_every_core(core_id: str, shape: str) -> None:
+    check(core_id, shape)
+
+
+def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -> None:
+    def has_sweeps(shape: str, header: str) -> bool:
+        return "#define NRL_KERNEL_SWEEPS 1" in render_core(SHAPES[shape])[header]
+
+    for header in ("nrl_sweeps_dsp.h", "nrl_sweeps_thumb1.h"):
+        assert has_sweeps("two actions", header) and has_sweeps("three actions", header)
+        assert has_sweeps("online", header) and has_sweeps("online, three actions", header)
+        for other in ("units that are no whole bytes", "odd inputs", "four actions", "two layers", "tiny"):
+            assert not has_sweeps(other, header)
