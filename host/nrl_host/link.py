@@ -217,7 +217,7 @@ class Link:
                     "Whatever is there is no device with nrl_edge firmware; "
                     "`nrl-edge ports` lists the ports that are there"
                 ) from None
-        self._codec = Codec(self.hello.layer_sizes[0])
+        self._codec = Codec(self.hello.layer_sizes[0], self.hello.outputs)
         self._coded_bytes = self._codec.coded_bytes
         self._nonce = b""
 

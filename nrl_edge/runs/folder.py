@@ -171,6 +171,7 @@ class RunFolder:
                 "identity": f"{agent.identity:08x}",
                 "inputs": agent.inputs,
                 "actions": agent.actions,
+                "policy": agent.policy,
                 "observation_frac_bits": agent.formats.observation_frac_bits,
             }
         # What was automatic is written out, so that the run stays what it was whatever later versions would choose.
@@ -431,11 +432,13 @@ class RunFolder:
         if self.info.agent is None:
             raise ConfigurationError(f"{self.path}: this run is float64; only fixed-point agents are recorded")
         inputs, identity = int(self.info.agent["inputs"]), self.identity
+        # Runs of before there were continuous actions name no policy.
+        outputs = int(self.info.agent["actions"]) if self.info.agent.get("policy") == "gaussian" else 0
         assert identity is not None
         path = self.record_path
         if path.exists():
             self._record = RecordWriter.resume(
-                path, inputs=inputs, identity=identity, seed=self.info.seed, episodes=self.episodes
+                path, inputs=inputs, identity=identity, seed=self.info.seed, episodes=self.episodes, outputs=outputs
             )
         elif self.episodes:
             raise ConfigurationError(
@@ -443,7 +446,9 @@ class RunFolder:
                 "resume without recording, or begin a new run"
             )
         else:
-            self._record = RecordWriter.create(path, inputs=inputs, identity=identity, seed=self.info.seed)
+            self._record = RecordWriter.create(
+                path, inputs=inputs, identity=identity, seed=self.info.seed, outputs=outputs
+            )
         return self._record
 
     def log_noise(self, noise: bytes | None) -> None:
@@ -569,7 +574,13 @@ class RunFolder:
         if described is None:
             return None
         frac_bits = int(described["observation_frac_bits"])
-        agent = agent_configuration(self.experiment, int(described["inputs"]), int(described["actions"]), frac_bits)
+        agent = agent_configuration(
+            self.experiment,
+            int(described["inputs"]),
+            int(described["actions"]),
+            frac_bits,
+            continuous=described.get("policy") == "gaussian",
+        )
         if agent.identity != self.identity:
             raise ConfigurationError(
                 f"{self.path}: run.json names the agent {described['description']}, but experiment.toml gives "

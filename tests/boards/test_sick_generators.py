@@ -37,8 +37,9 @@ LARGEST_READ_BYTES = {"nucleo_l476rg": 8, "pico2": 8, "pico": 32}
 """Of one look of the tests: a draw, or 32 raw bytes where they are hashed to 16."""
 UNIT_BITS = {"nucleo_l476rg": 32, "pico2": 192, "pico": 1}
 """What the port takes from the generator at once."""
-RESTART_BITS = {"nucleo_l476rg": 13 * 32, "pico2": 192, "pico": 0}
-"""What starting it again costs: an STM32 throws away 12 words and compares one; an RP2350 gathers its 192 bits anew."""
+RESTART_BITS = {"nucleo_l476rg": 2 * 13 * 32, "pico2": 192, "pico": 0}
+"""What starting it again costs: an STM32 throws away 12 words and compares one, by itself where it has reported an
+error and once more when it is told to; an RP2350 gathers its 192 bits anew."""
 
 
 def bound(board_id: str, kind: str) -> int:
@@ -93,7 +94,8 @@ def test_a_sickness_is_found_within_its_bound_ends_learning_and_not_acting(board
     rewards = random.integers(-1000, 1000, 20_000)
     observations = random.integers(-1500, 1500, (64, 4)).astype(np.int16)
     target = UnicornTarget(CONFIGURATION, board_id, "seeded", generator=f"{kind}@{GOOD_BITS}")
-    with target, Link(target.url) as link:
+    # Four attempts at a silent generator are many looks at registers, which a busy computer models slowly.
+    with target, Link(target.url, timeout=5.0) as link:
         agent = LinkAgent(link, CONFIGURATION, EntropySettings("raw"))
         agent.on_warning = warnings.append
         learned = {agent.weights_crc32()}

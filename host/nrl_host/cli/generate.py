@@ -9,7 +9,7 @@ import typer
 
 from nrl_edge.codegen.project import write_project
 from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_host.cli.options import DryRunOption, ExperimentArgument, JsonOption, QuietOption
+from nrl_host.cli.options import DryRunOption, ExperimentArgument, JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
 
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 def generate(
     experiment: ExperimentArgument,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the project.")] = None,
+    profile: ProfileOption = ProfileChoice.OFF,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -30,7 +31,7 @@ def generate(
     loaded = load_experiment(experiment)
     configuration = resolve_agent(loaded)
     folder = output or experiment.parent / "firmware"
-    files = write_project(loaded, configuration, folder, dry_run=dry_run)
+    files = write_project(loaded, configuration, folder, dry_run=dry_run, profile=profile.value)
     for path in files if dry_run else ():
         talk.say(f"  {path.relative_to(folder)}")
     talk.result(

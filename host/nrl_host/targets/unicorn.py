@@ -14,7 +14,7 @@ from nrl_edge.boards import Board
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.targets.emulated import EmulatedTarget
+from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
 
 _END_SECONDS = 30.0
 
@@ -23,8 +23,10 @@ class UnicornTarget(EmulatedTarget):
     """The firmware of one agent on a chip whose core is unicorn's, behind TCP on 127.0.0.1; see EmulatedTarget.
 
     The chip keeps its flash over a restart, and forgets it when it is stopped. `generator` is how its random number
-    generator is: healthy, or sick in some way (`machines.generators`).
+    generator is: healthy, or sick in some way (`machines.generators`). With `options.profile` it counts instructions.
     """
+
+    counting_unit: CountingUnit = "instructions"
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class UnicornTarget(EmulatedTarget):
             [
                 *(sys.executable, "-m", "nrl_host.targets.machines", self._chip, str(program)),
                 *("--flash", str(flash), "--seed", str(self._seed), "--generator", self._generator),
+                *(("--count",) if self._options.profile != "off" else ()),
             ],
             dies_with_us=True,
         )
