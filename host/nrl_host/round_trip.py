@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 SHORTEST_PATIENCE_SECONDS = 0.0002
 """Below this a wait is mostly that of the two schedulers."""
 
@@ -35,4 +37,4 @@ class RoundTripTime:
         way.
         """
         first = max(SHORTEST_PATIENCE_SECONDS, self._mean + 4.0 * self._deviation)
-        return min(first * 2.0 ** (min(attempt, 100) / 4.0), self._longest)
+        return min(first * math.pow(2.0, min(attempt, 100) / 4.0), self._longest)
