@@ -58,7 +58,8 @@ def build_experiment(
     seed, entropy_mode = experiment.entropy.seed, experiment.entropy.mode
     options = firmware_options(experiment)
     found = find_board(experiment.board.id)
-    if toolchain == "direct":
+    # What a framework from the system is compiled with, PlatformIO does not know.
+    if toolchain == "direct" or (toolchain == "system" and found.arduino is not None):
         return build_for_board(
             configuration, found, seed=seed, entropy_mode=entropy_mode, options=options, folder=folder
         )
@@ -85,7 +86,7 @@ def _image(
     """Build with PlatformIO in `folder`, or in one of the cache that is filled only once."""
     if folder is not None:
         write_project(experiment, configuration, folder)
-        return _take_image(build_project(folder, toolchain=toolchain), folder, board)
+        return _take_image(build_project(folder, toolchain=toolchain), folder, board, toolchain)
     kept = cache_folder() / f"{board.id}-project-{_digest(experiment, configuration, board, toolchain)}"
     if not (kept / IMAGE_NAME).is_file():
         with tempfile.TemporaryDirectory(prefix=".project-", dir=kept.parent) as temporary:
@@ -93,7 +94,7 @@ def _image(
             write_project(experiment, configuration, project)
             built = build_project(project, toolchain=toolchain)
             images.mkdir()
-            _take_image(built, images, board)
+            _take_image(built, images, board, toolchain)
             if not (kept / IMAGE_NAME).is_file():
                 shutil.rmtree(kept, ignore_errors=True)
                 # Another process may have been first: then its images, which are the same, stay.
@@ -114,9 +115,15 @@ def _digest(experiment: Experiment, configuration: AgentConfiguration, board: Bo
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
-def _take_image(built: Path, folder: Path, board: Board) -> Path:
+def _take_image(built: Path, folder: Path, board: Board, toolchain: Toolchain) -> Path:
     """Copy an image, in every form that tools flash, from where PlatformIO puts it into `folder`."""
     taken = folder / IMAGE_NAME
     shutil.copyfile(built, taken)
-    write_flash_files(taken, board)
+    if toolchain == "system":
+        write_flash_files(taken, board)
+        return taken
+    # What PlatformIO fetched made these; this machine may have no tool for the board.
+    for suffix in (".hex", ".bin", ".uf2"):
+        if built.with_suffix(suffix).is_file():
+            shutil.copyfile(built.with_suffix(suffix), taken.with_suffix(suffix))
     return taken
