@@ -139,6 +139,7 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.clip_exponent = (uint8_t)(NRL_CLIP_EXPONENT & 0xFF);
     reply.immediate_reward = NRL_IMMEDIATE_REWARD;
     reply.preset = NRL_PRESET;
+    reply.outputs = NRL_OUTPUTS;
     reply.agent_state = nrl_link_agent_state(link);
     reply.entropy_mode = (uint8_t)link->entropy->mode;
     reply.entropy_health = nrl_link_entropy_health(link);
@@ -233,6 +234,11 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
     } else {
         reply.action = (uint8_t)result;
     }
+#if NRL_OUTPUTS > 0
+    for (size_t k = 0; k < NRL_OUTPUTS; ++k) {
+        reply.numbers[k] = link->agent->action[k];
+    }
+#endif
     reply.status = link->agent->counters.entropy != entropy_failures ? NRL_ACTION_ENTROPY_FAILED : 0;
     if ((link->entropy->mode == NRL_ENTROPY_RAW || link->entropy->mode == NRL_ENTROPY_EXPANDED) &&
         nrl_noise_log_is_full(link->noise)) {

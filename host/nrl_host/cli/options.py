@@ -25,3 +25,4 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of agent an
 EpisodesOption = Annotated[int | None, typer.Option("--episodes", help="Number of episodes, instead of the file's.")]
 RunOption = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder to keep the run in.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --run where it stopped.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="List what would be written, and write nothing.")]
