@@ -93,7 +93,7 @@ def _network(table: Table, network: Network) -> dict[str, Any]:
                 "unit": core.unit,
                 "step": f"{row.step:,}",
                 "range": f"{row.step_min:,} to {row.step_max:,}",
-                "update": f"{row.update:,}",
+                "update_cost": f"{row.update:,}",
                 "floor": f"{floor:,}",
                 "over_floor": _ratio(row.step, floor),
                 "naive_int16": f"{naive_int16:,}",
