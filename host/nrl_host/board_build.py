@@ -8,16 +8,16 @@ from pathlib import Path
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, Memory, find_board
+from nrl_edge.codegen.budget import STACK_RESERVE_BYTES
 from nrl_edge.codegen.firmware import firmware_build_id
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.store import program_memory, store_settings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.stack import StackBound, stack_bound
 from nrl_host.toolchain import ImageSizes, build_image, convert_image, image_sizes
 from nrl_host.uf2 import write_uf2
 
-STACK_RESERVE_BYTES = 512
-"""RAM that a build has to leave to the stack: more than any was seen to take in the emulator that measures it (490)."""
 _LINKER_SAYS_FULL = re.compile(r"fewer hidden units|overflowed|will not fit|is not within region")
 
 
@@ -36,6 +36,8 @@ class BoardBuild:
     """Hexadecimal, as HELLO tells it."""
     flash_limit_bytes: int
     ram_limit_bytes: int
+    stack: StackBound | None = None
+    """How deep the stack can get; None where that cannot be told."""
 
     @property
     def flash_bytes(self) -> int:
@@ -48,10 +50,16 @@ class BoardBuild:
         return self.sizes.data_bytes + self.sizes.bss_bytes
 
     @property
+    def stack_room_bytes(self) -> int:
+        """RAM that has to be left to the stack: STACK_RESERVE_BYTES, or what it can take where that is more."""
+        return max(STACK_RESERVE_BYTES, self.stack.bytes if self.stack is not None else 0)
+
+    @property
     def fits(self) -> bool:
-        """Whether flash holds the image, and RAM its variables and STACK_RESERVE_BYTES."""
+        """Whether flash holds the image, and RAM its variables and the stack."""
         return (
-            self.flash_bytes <= self.flash_limit_bytes and self.ram_bytes + STACK_RESERVE_BYTES <= self.ram_limit_bytes
+            self.flash_bytes <= self.flash_limit_bytes
+            and self.ram_bytes + self.stack_room_bytes <= self.ram_limit_bytes
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -62,6 +70,8 @@ class BoardBuild:
             "text_bytes": self.sizes.text_bytes,
             "data_bytes": self.sizes.data_bytes,
             "bss_bytes": self.sizes.bss_bytes,
+            "stack_bytes": self.stack.bytes if self.stack is not None else None,
+            "stack_path": list(self.stack.path) if self.stack is not None else None,
             "stack_reserve_bytes": STACK_RESERVE_BYTES,
             "flash_limit_bytes": self.flash_limit_bytes,
             "ram_limit_bytes": self.ram_limit_bytes,
@@ -135,7 +145,8 @@ def measured(image: Path, board: Board, memory: Memory, build_id: str) -> BoardB
     sizes = image_sizes(image)
     if sizes is None:
         raise RunError(f"{image} is no ELF file; remove it and build again")
-    return BoardBuild(board, image, sizes, build_id, memory.flash_bytes, memory.ram_bytes)
+    stack = stack_bound(image, board)
+    return BoardBuild(board, image, sizes, build_id, memory.flash_bytes, memory.ram_bytes, stack)
 
 
 def linker_says_full(error: RunError) -> bool:
@@ -176,8 +187,8 @@ def _does_not_fit(
     needs = "the linker finds no room for it"
     if built is not None:
         needs = (
-            f"it takes {built.flash_bytes} bytes of flash and {built.ram_bytes} of RAM, and {STACK_RESERVE_BYTES} more "
-            "for the stack"
+            f"it takes {built.flash_bytes} bytes of flash and {built.ram_bytes} of RAM, and {built.stack_room_bytes} "
+            "more for the stack"
         )
     largest = largest_network(configuration, board, memory, seed=seed, entropy_mode=entropy_mode, options=options)
     if largest is None:

@@ -35,13 +35,14 @@ def optiboot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy computer an emulated second takes many."""
-    monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "_VERIFY_SECONDS", 120.0)
+    monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "_VERIFY_SECONDS", 300.0)
+    monkeypatch.setattr(sys.modules["nrl_host.uploaders"], "_SECONDS", 1800.0)
 
 
 @pytest.fixture
 def patient_asking(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """For a board that is known to answer; one that has nothing but its boot loader never does."""
-    return lambda: monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "_ASK_SECONDS", 120.0)
+    return lambda: monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "_ASK_SECONDS", 300.0)
 
 
 def fresh_uno(optiboot: Path, *, terminal: bool) -> SimavrTarget:
@@ -69,7 +70,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def learns(experiment: Experiment, url: str) -> RunSummary:
-    with Link(url, open_timeout=120.0) as link:
+    with Link(url, open_timeout=300.0) as link:
         agent = LinkAgent(link, resolve_agent(experiment), entropy_settings(experiment))
         return run_agent(agent, experiment, link.hello.board)
 
@@ -82,7 +83,7 @@ def test_a_flashed_board_learns_and_is_left_alone_until_something_changes(
     path.write_text(experiment.to_toml(), encoding="utf-8")
     arguments = (path, "--board", "uno", "--port", uno.url)
     first = run(*arguments)
-    assert (first["code"], first["outcome"], first["verified"]) == (0, "flashed", True)
+    assert (first["code"], first.get("outcome"), first.get("verified")) == (0, "flashed", True), first
     assert str(first["command"]).startswith("avrdude -p atmega328p -c arduino -b 115200 -D -P ")
 
     on_board = learns(experiment, uno.url)
@@ -96,10 +97,10 @@ def test_a_flashed_board_learns_and_is_left_alone_until_something_changes(
     changed = experiment.with_overrides(seed=9)
     path.write_text(changed.to_toml(), encoding="utf-8")
     assert run(*arguments, "--dry-run")["outcome"] == "dry run"
-    with Link(uno.url, open_timeout=120.0) as link:
+    with Link(uno.url, open_timeout=300.0) as link:
         assert link.hello.build_id.hex() == first["build_id"], "a dry run touches no board"
     second = run(*arguments)
-    assert (second["outcome"], second["verified"]) == ("flashed", True)
+    assert (second.get("outcome"), second.get("verified")) == ("flashed", True), second
     assert second["build_id"] != first["build_id"]
     assert learns(changed, uno.url).weights_crc32 == simulate(changed, "reference").weights_crc32
 
@@ -112,7 +113,8 @@ def test_an_image_is_flashed_over_tcp_and_what_does_not_run_it_is_found_out(
     other = build_experiment(cartpole(hidden=4), "uno", folder=tmp_path / "other", toolchain="direct")
     with fresh_uno(optiboot, terminal=False) as uno:
         result = run(built.image, "--board", "uno", "--port", uno.url)
-        assert (result["outcome"], result["build_id"], result["verified"]) == ("flashed", built.build_id, True)
+        assert (result.get("outcome"), result.get("build_id")) == ("flashed", built.build_id), result
+        assert result["verified"] is True
         patient_asking()
         monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "run_upload", lambda *arguments: None)
         result = run(other.image, "--board", "uno", "--port", uno.url)

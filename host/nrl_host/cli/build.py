@@ -10,9 +10,8 @@ import typer
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment
-from nrl_host.board_build import STACK_RESERVE_BYTES
 from nrl_host.build import build_experiment
-from nrl_host.cli.options import JsonOption, QuietOption
+from nrl_host.cli.options import JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.platformio import build_project
 
@@ -52,6 +51,7 @@ def build(
             "direct, for experiments: the compiler alone."
         ),
     ] = Toolchain.SYSTEM,
+    profile: ProfileOption = ProfileChoice.OFF,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -64,15 +64,20 @@ def build(
         program = build_project(source, environment, "platformio" if fetched else "system")
         output.result({"program": str(program), "environment": program.parent.name}, f"built {program}")
         return
-    built = build_experiment(load_experiment(source), board, folder=output_folder, toolchain=toolchain.value)
+    built = build_experiment(
+        load_experiment(source), board, folder=output_folder, toolchain=toolchain.value, profile=profile.value
+    )
     sizes = built.sizes
     flash = (
         f"{built.flash_bytes} of {built.flash_limit_bytes} bytes ({built.flash_bytes / built.flash_limit_bytes:.0%})"
     )
     ram = f"{built.ram_bytes} of {built.ram_limit_bytes} bytes ({built.ram_bytes / built.ram_limit_bytes:.0%})"
+    stack = f"besides {built.stack_room_bytes} for the stack"
+    if built.stack is not None:
+        stack += f", which takes {built.stack.bytes} at most ({built.stack.interrupt_bytes} of them for interrupts)"
     output.result(
         built.as_dict(),
         f"built {built.image}\n"
         f"{built.board.name}: text {sizes.text_bytes}, data {sizes.data_bytes}, bss {sizes.bss_bytes} bytes\n"
-        f"flash {flash}, RAM {ram}, besides {STACK_RESERVE_BYTES} for the stack\nbuild id {built.build_id}",
+        f"flash {flash}, RAM {ram}, {stack}\nbuild id {built.build_id}",
     )

@@ -350,11 +350,20 @@ static bool save_eeprom(avr_t *avr, const char *path)
     return fclose(file) == 0 && written;
 }
 
-/* Start-up code sets the stack pointer to the end of RAM; before that it is 0. */
+/*
+ * Start-up code sets the stack pointer to the end of RAM; before that it is 0. A function that takes room for variables
+ * writes first the high byte of the pointer and then the low one. What stands there in between, when only the high byte
+ * has changed, is no place that the stack was at.
+ */
 static void note_stack(const avr_t *avr)
 {
+    static unsigned last;
     const unsigned pointer = (unsigned)avr->data[R_SPL] | (unsigned)avr->data[R_SPH] << 8;
 
+    if (pointer != last && ((pointer ^ last) & 0xffu) == 0u) {
+        return;
+    }
+    last = pointer;
     if (pointer > 0xffu && pointer < harness.lowest_stack) {
         harness.lowest_stack = pointer;
     }
