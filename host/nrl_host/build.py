@@ -90,7 +90,7 @@ def _image(
     """Build with PlatformIO in `folder`, or in one of the cache that is filled only once."""
     if folder is not None:
         write_project(experiment, configuration, folder, profile=profile)
-        return _take_image(build_project(folder, toolchain=toolchain), folder, board)
+        return _take_image(build_project(folder, toolchain=toolchain), folder, board, toolchain)
     kept = cache_folder() / f"{board.id}-project-{_digest(experiment, configuration, board, toolchain, profile)}"
     if not (kept / IMAGE_NAME).is_file():
         with tempfile.TemporaryDirectory(prefix=".project-", dir=kept.parent) as temporary:
@@ -98,7 +98,7 @@ def _image(
             write_project(experiment, configuration, project, profile=profile)
             built = build_project(project, toolchain=toolchain)
             images.mkdir()
-            _take_image(built, images, board)
+            _take_image(built, images, board, toolchain)
             if not (kept / IMAGE_NAME).is_file():
                 shutil.rmtree(kept, ignore_errors=True)
                 # Another process may have been first: then its images, which are the same, stay.
@@ -127,9 +127,15 @@ def _digest(
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
-def _take_image(built: Path, folder: Path, board: Board) -> Path:
+def _take_image(built: Path, folder: Path, board: Board, toolchain: Toolchain) -> Path:
     """Copy an image, in every form that tools flash, from where PlatformIO puts it into `folder`."""
     taken = folder / IMAGE_NAME
     shutil.copyfile(built, taken)
-    write_flash_files(taken, board)
+    if toolchain == "system":
+        write_flash_files(taken, board)
+        return taken
+    # What PlatformIO fetched made these; this machine may have no tool for the board.
+    for suffix in (".hex", ".bin", ".uf2"):
+        if built.with_suffix(suffix).is_file():
+            shutil.copyfile(built.with_suffix(suffix), taken.with_suffix(suffix))
     return taken

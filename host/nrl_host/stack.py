@@ -70,8 +70,12 @@ class StackBound:
 
 
 def stack_bound(image: Path, board: Board) -> StackBound | None:
-    """The bound of an ELF image; None where there is none: functions call themselves, or the tools are missing."""
-    if board.toolchain is None or shutil.which(f"{board.toolchain}-objdump") is None:
+    """The bound of an ELF image; None where there is none.
+
+    That is where functions call themselves, where a framework brings code with pointers and interrupts of its own, and
+    where the board's toolchain is not installed.
+    """
+    if board.framework is not None or board.toolchain is None or shutil.which(f"{board.toolchain}-objdump") is None:
         return None
     return _bound(image, image.stat().st_mtime_ns, board.toolchain, 3 if board.mcu.startswith("ATmega2560") else 2)
 
@@ -188,9 +192,10 @@ def _avr_taken(name: str, operands: str, return_bytes: int, in_prologue: bool) -
 
 
 def _avr_address(name: str, operands: str, halves: dict[str, int]) -> set[int]:
-    """The byte address that two halves in a pair of registers make, if they are one of code: pointers count words."""
+    """The byte address in a pair of registers that two instructions in a row fill: pointers to code count words."""
     words = operands.replace(",", " ").split()
     if name != "ldi":
+        halves.clear()
         return set()
     register = int(words[0][1:])
     halves[words[0]] = int(words[1], 16)

@@ -42,7 +42,8 @@ def prepare_source(source: Path, board_id: str | None, toolchain: BuildToolchain
     if source.is_dir():
         board = find_board(board_id or _board_of_project(source))
         image = build_project(source, toolchain="platformio" if toolchain == "platformio" else "system")
-        write_flash_files(image, board)
+        if toolchain != "platformio":
+            write_flash_files(image, board)
         return Source(board, image, build_id_of(image, board))
     if _is_elf(source):
         if board_id is None:
@@ -92,6 +93,8 @@ def _check_place(elf: ELFFile, image: Path, board: Board) -> None:
         for start, size in places
         if board.toolchain != "avr" or start < 0x800000
     )
+    # The boot loader of a framework puts parts elsewhere.
+    inside = inside or board.framework is not None
     if elf["e_machine"] != machines[board.toolchain] or not inside:
         raise ConfigurationError(
             f"{image} is no image for {board.name}: it is for {elf['e_machine'].removeprefix('EM_')}, at "
