@@ -49,7 +49,7 @@ _MACROS = "#define __attribute__(list)\n" + "".join(
 )
 _LIMITS = "#define UINT8_MAX 255\n#define UINT16_MAX 65535\n#define UINT32_MAX 4294967295\n"
 # Functions begin and end at the start of a line, in all of these sources.
-_FUNCTIONS = re.compile(r"^[^\s#/{}][^;{}]*\n\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_FUNCTIONS = re.compile(r"^[^\s#/{}][^;{}#]*\n\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
 _LOCAL_STATICS = re.compile(r"^ +static ((?!const)[^=;(]+;)", re.MULTILINE)
 _LOCAL_CONSTANTS = re.compile(r"^ +static (const [^=;(]+?)(?: =[^;]*)?;", re.MULTILINE)
 _ROM_TABLES = re.compile(r"^static const [^;=]*NRL_ROM = \{.*?^\};\n", re.MULTILINE | re.DOTALL)
