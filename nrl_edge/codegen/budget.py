@@ -98,7 +98,8 @@ def link_bytes_per_step(configuration: AgentConfiguration) -> int:
     """Bytes on the line of a STEP request and its ACTION reply."""
     table = load_message_table()
     overhead = table.header_bytes + CRC_BYTES + _COBS_BYTES
-    payloads = (table.by_name[name].payload_bytes(configuration.inputs) for name in ("STEP", "ACTION"))
+    outputs = configuration.actions if configuration.continuous else 0
+    payloads = (table.by_name[name].payload_bytes(configuration.inputs, outputs) for name in ("STEP", "ACTION"))
     return sum(payload + overhead for payload in payloads)
 
 
@@ -135,8 +136,7 @@ def agent_budget(
     stack = max(STACK_RESERVE_BYTES, _STACK_BESIDES_UNITS_BYTES + 2 * configuration.hidden[-1])
     return Budget(
         board=board.id,
-        fits=ram + stack <= memory.ram_bytes
-        and (found.flash_bytes is None or found.flash_bytes <= memory.flash_bytes),
+        fits=ram + stack <= memory.ram_bytes and (found.flash_bytes is None or found.flash_bytes <= memory.flash_bytes),
         ram_bytes=ram,
         ram_limit_bytes=memory.ram_bytes,
         stack_reserve_bytes=stack,
