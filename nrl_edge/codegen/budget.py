@@ -60,7 +60,9 @@ class Budget:
     """Where cycles come from: "cycles", counted or by published timings; "instructions", of which each takes about one;
     "unknown"."""
     error: float
-    """How far flash and cycles were off at most where they could be compared: a share."""
+    """How far the cycles of a step were off at most for the agents that they were fitted to: a share."""
+    update_error: float
+    """The same of updates, and of calls that one falls into: what they cost depends on the weights as well."""
     clock_hz: int | None
     max_control_rate_hz: float | None
     """Calls a second that the core has time for, each as long as the longest."""
@@ -148,6 +150,7 @@ def agent_budget(
         longest_call_cycles=longest,
         cycles_are=found.cycles_are,
         error=found.error,
+        update_error=found.update_error,
         clock_hz=hz,
         max_control_rate_hz=None if longest is None or hz is None else round(hz / longest, 1),
         entropy_bits_per_step=noise.bits_per_step,

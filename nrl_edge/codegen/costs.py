@@ -1,7 +1,7 @@
 """Flash and cycles of an agent on a board, estimated from measured agents of the same kind (costs.json).
 
-`python -m benchmarks.costs` measures and writes the file: it builds firmware for every board, and counts the core of
-each instruction set. Flash is a sum of parts; cycles are linear in the sizes of the layers.
+`python -m benchmarks.costs` makes the file: cycles are fitted, linear in sizes of the layers, to the committed table
+of counts; with `--flash` it also builds firmware for every board, whose flash is a sum of parts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 COSTS_FILE = Path(__file__).with_name("costs.json")
 
 _CORES = {
-    **{"Cortex-M0": "m0plus", "Cortex-M0+": "m0plus", "Cortex-M3": "m4", "Cortex-M4": "m4", "AVR": "avr"},
-    **{"Cortex-M7": "m4", "Cortex-M33": "m4", "Cortex-M55": "m4", "RV32IMC": "rv32"},
+    **{"Cortex-M0": "m0plus", "Cortex-M0+": "m0plus", "Cortex-M3": "m3", "Cortex-M4": "m4", "AVR": "avr"},
+    **{"Cortex-M7": "m7", "Cortex-M33": "m33", "Cortex-M55": "m33", "RV32IMC": "rv32"},
 }
 """Which counted core stands for a board's."""
-_EXACT_CORES = ("Cortex-M0+", "Cortex-M4", "AVR")
+_EXACT_CORES = ("Cortex-M0+", "Cortex-M3", "Cortex-M4", "AVR")
 """Cores whose cycles were counted or priced themselves."""
 
 
@@ -40,6 +40,7 @@ class Estimate:
     longest_call_cycles: int | None
     cycles_are: str
     error: float
+    update_error: float
 
 
 def kind_of(configuration: AgentConfiguration) -> str:
@@ -101,6 +102,7 @@ def estimate(configuration: AgentConfiguration, board: Board, options: FirmwareO
         longest_call_cycles=longest,
         cycles_are="unknown" if step is None else ("cycles" if board.core in _EXACT_CORES else "instructions"),
         error=float(costs["error"]),
+        update_error=float(costs["update_error"]),
     )
 
 

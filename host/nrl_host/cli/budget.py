@@ -118,18 +118,20 @@ def _share(part: int, whole: int) -> str:
 def _details(board: Board, found: Budget) -> Table:
     table = Table("what", "needs", title=f"{board.name} ({board.core})")
     about = "about " if found.cycles_are == "instructions" else ""
-    off = f", within {found.error:.0%}"
     table.add_row("RAM", f"{_share(found.ram_bytes, found.ram_limit_bytes)}, exact")
     table.add_row("  of it the agent", f"{found.agent_bytes:,} bytes")
     table.add_row("  besides, the stack", f"{found.stack_reserve_bytes:,} bytes")
-    flash = "not known" if found.flash_bytes is None else _share(found.flash_bytes, found.flash_limit_bytes) + off
+    flash = "not known before a build"
+    if found.flash_bytes is not None:
+        flash = f"about {_share(found.flash_bytes, found.flash_limit_bytes)}"
     table.add_row("flash", flash)
-    for name, cycles in (
-        ("a step", found.step_cycles),
-        ("an update", found.update_cycles),
-        ("the longest call", found.longest_call_cycles),
+    has_update = (found.longest_call_cycles or 0) > 1.2 * (found.step_cycles or 0)
+    for name, cycles, error in (
+        ("a step", found.step_cycles, found.error),
+        ("an update", found.update_cycles, found.update_error),
+        ("the longest call", found.longest_call_cycles, found.update_error if has_update else found.error),
     ):
-        table.add_row(name, "not known" if cycles is None else f"{about}{cycles:,} cycles{off}")
+        table.add_row(name, "not known" if cycles is None else f"{about}{cycles:,} cycles, within {error:.0%}")
     if found.max_control_rate_hz is not None and found.clock_hz is not None:
         rate = f"{found.max_control_rate_hz:,.0f} calls/s at {found.clock_hz / 1e6:g} MHz"
         table.add_row("control rate", f"{rate}, each as long as the longest")
