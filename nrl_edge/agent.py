@@ -57,8 +57,15 @@ class Agent(Protocol):
         """One call of section 5: take the reward of the last action, learn, and choose the next action.
 
         `observation` has shape (inputs,), int16 in Q observation_frac_bits; `reward` is in Q reward_frac_bits.
-        Returns the action, or EPISODE_ENDED.
+        Returns the action, or EPISODE_ENDED. An agent with continuous actions (policy `gaussian`) returns 0 for an
+        action, whose numbers are then in `action_outputs`.
         """
+        ...
+
+    @property
+    def action_outputs(self) -> NDArray[np.int16]:
+        """The last action of an agent with continuous actions: (actions,) int16, Q12 in standard deviations of its
+        policy; empty where actions are discrete."""
         ...
 
     def snapshot(self) -> bytes:

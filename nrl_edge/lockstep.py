@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.agent import EPISODE_ENDED, Agent
-from nrl_edge.errors import RunError
+from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.tasks import ObservationQuantiser, Task, episode_seed, quantise_reward
 
 MEAN_WINDOW = 100
 """Episodes that the mean return is taken over; a task is solved where that mean reaches its threshold."""
+
+CONTINUOUS_ONE = 4096.0
+"""One standard deviation of a Gaussian policy in the numbers of an action."""
 
 TERMINATED, TRUNCATED = 1, 2
 """Flags of a recorded call of step."""
@@ -27,8 +30,13 @@ TERMINATED, TRUNCATED = 1, 2
 class StepObserver(Protocol):
     """Is called after every call of `Agent.step`, with what went in and what came out."""
 
-    def __call__(self, observation: NDArray[np.int16], reward: int, flags: int, action: int) -> None:
-        """`observation` and `reward` as quantised; `flags` is TERMINATED | TRUNCATED; `action` or EPISODE_ENDED."""
+    def __call__(
+        self, observation: NDArray[np.int16], reward: int, flags: int, action: int, outputs: bytes = b""
+    ) -> None:
+        """`observation` and `reward` as quantised; `flags` is TERMINATED | TRUNCATED; `action` or EPISODE_ENDED.
+
+        `outputs`: the numbers of a continuous action, int16 in Q12, little-endian.
+        """
         ...
 
 
@@ -66,9 +74,14 @@ class Lockstep:
         self._buffer: NDArray[np.int16] | None = None
         if observer is None:
             self._buffer = getattr(agent, "observation_buffer", None)
+        if agent.configuration.continuous != (task.continuous is not None):
+            has, needs = ("a Gaussian", "discrete") if agent.configuration.continuous else ("a softmax", "continuous")
+            raise ConfigurationError(f"the agent has {has} policy, but {task.settings.task_id} has {needs} actions")
 
     def run_episode(self, episode: int) -> EpisodeOutcome:
         """One whole episode, learning included."""
+        if self._agent.configuration.continuous:
+            return self._run_continuous_episode(episode)
         agent_step, environment_step, quantise = self._agent.step, self._task.step_unchecked, self._quantise
         frac_bits, observer, buffer = self._reward_frac_bits, self._observer, self._buffer
         total, length = 0.0, 0
@@ -94,6 +107,28 @@ class Lockstep:
         if action != EPISODE_ENDED:
             raise RunError(f"the agent answered the end of episode {episode} with action {action}: it is out of step")
         return EpisodeOutcome(episode, total, length, terminated)
+
+    def _run_continuous_episode(self, episode: int) -> EpisodeOutcome:
+        """The same where the agent's action is numbers."""
+        agent, task, observer = self._agent, self._task, self._observer
+        total, length, flags = 0.0, 0, 0
+        observation, reward = task.reset(episode_seed(self._seed, episode)), 0
+        while True:
+            quantised = self._quantise(observation, self._buffer)
+            action = agent.step(quantised, reward, bool(flags & TERMINATED), bool(flags & TRUNCATED))
+            outputs = agent.action_outputs
+            if observer is not None:
+                observer(quantised, reward, flags, action, outputs.astype("<i2").tobytes())
+            if flags:
+                break
+            observation, earned, terminated, truncated = task.step(outputs / CONTINUOUS_ONE)
+            total += earned
+            length += 1
+            reward = quantise_reward(earned, self._reward_frac_bits)
+            flags = terminated * TERMINATED + truncated * TRUNCATED
+        if action != EPISODE_ENDED:
+            raise RunError(f"the agent answered the end of episode {episode} with action {action}: it is out of step")
+        return EpisodeOutcome(episode, total, length, bool(flags & TERMINATED))
 
     @property
     def saturated_observations(self) -> int:

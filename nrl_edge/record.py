@@ -2,8 +2,10 @@
 
 A file is a 28-byte header and then one entry a call, appended as the run goes on, all little-endian:
 
-    header: 4 bytes "NRLR", u16 version 1, u16 inputs, u32 agent identity, u64 seed, u32 zero, u32 CRC-32 of all before
-    entry:  inputs x i16 observation, i32 reward, u8 flags (bit 0 terminated, bit 1 truncated), u8 action (255: none)
+    header: 4 bytes "NRLR", u16 version 1, u16 inputs, u32 agent identity, u64 seed, u32 outputs,
+            u32 CRC-32 of all before
+    entry:  inputs x i16 observation, i32 reward, u8 flags (bit 0 terminated, bit 1 truncated), u8 action (255: none),
+            outputs x i16, the numbers of a continuous action; outputs is 0 where actions are discrete
 """
 
 from __future__ import annotations
@@ -42,16 +44,20 @@ class RecordHeader:
     identity: int
     """Identity of the agent (`AgentConfiguration.identity`)."""
     seed: int
+    outputs: int = 0
+    """Numbers of a continuous action; 0: actions are discrete."""
 
     def to_bytes(self) -> bytes:
         """The header as it stands in the file."""
-        fields = _HEADER.pack(_MAGIC, _VERSION, self.inputs, self.identity, self.seed, 0)
+        fields = _HEADER.pack(_MAGIC, _VERSION, self.inputs, self.identity, self.seed, self.outputs)
         return fields + _CRC.pack(zlib.crc32(fields))
 
 
-def entry_dtype(inputs: int) -> np.dtype[Any]:
-    """The NumPy type of one entry: observation (inputs,) int16, reward int32, flags uint8, action uint8; packed."""
-    return np.dtype([("observation", "<i2", (inputs,)), ("reward", "<i4"), ("flags", "u1"), ("action", "u1")])
+def entry_dtype(inputs: int, outputs: int = 0) -> np.dtype[Any]:
+    """The NumPy type of one entry: observation (inputs,) int16, reward int32, flags uint8, action uint8, and where
+    there are some outputs (outputs,) int16; packed."""
+    fields: list[Any] = [("observation", "<i2", (inputs,)), ("reward", "<i4"), ("flags", "u1"), ("action", "u1")]
+    return np.dtype(fields + ([("outputs", "<i2", (outputs,))] if outputs else []))
 
 
 class RecordWriter:
@@ -60,15 +66,15 @@ class RecordWriter:
     def __init__(self, path: Path, header: RecordHeader) -> None:
         self.path = path
         self.header = header
-        self._pack = struct.Struct(f"<{2 * header.inputs}siBB").pack
+        self._pack = struct.Struct(f"<{2 * header.inputs}siBB{2 * header.outputs}s").pack
         self._buffer = bytearray()
         self._observation_bytes = 2 * header.inputs
         self._file = path.open("ab", buffering=0)
 
     @classmethod
-    def create(cls, path: Path, *, inputs: int, identity: int, seed: int) -> RecordWriter:
+    def create(cls, path: Path, *, inputs: int, identity: int, seed: int, outputs: int = 0) -> RecordWriter:
         """Begin a new record. Raises ConfigurationError where the file exists or cannot be written."""
-        header = RecordHeader(inputs, identity, seed)
+        header = RecordHeader(inputs, identity, seed, outputs)
         try:
             if path.exists():
                 raise FileExistsError("it is there already")
@@ -81,24 +87,33 @@ class RecordWriter:
             raise ConfigurationError(f"cannot begin the record {path}: {error}") from error
 
     @classmethod
-    def resume(cls, path: Path, *, inputs: int, identity: int, seed: int, episodes: int) -> RecordWriter:
+    def resume(
+        cls, path: Path, *, inputs: int, identity: int, seed: int, episodes: int, outputs: int = 0
+    ) -> RecordWriter:
         """Go on with a record after its first `episodes` episodes; what follows them is removed.
 
         Raises ConfigurationError where it is the record of another run, or has fewer episodes.
         """
         header = read_record_header(path)
-        if header != RecordHeader(inputs, identity, seed):
+        if header != RecordHeader(inputs, identity, seed, outputs):
             raise ConfigurationError(f"{path} is the record of another run ({header}); resume the run it belongs to")
         truncate_record(path, episodes)
         return cls(path, header)
 
-    def append(self, observation: NDArray[np.int16], reward: int, flags: int, action: int) -> None:
-        """Add one call of step: (inputs,) int16, reward, TERMINATED | TRUNCATED, action or EPISODE_ENDED (-1)."""
+    def append(
+        self, observation: NDArray[np.int16], reward: int, flags: int, action: int, outputs: bytes = b""
+    ) -> None:
+        """Add one call of step: (inputs,) int16, reward, TERMINATED | TRUNCATED, action or EPISODE_ENDED (-1).
+
+        `outputs`: the numbers of a continuous action, int16 in Q12, little-endian.
+        """
         data = observation.tobytes()
         if len(data) != self._observation_bytes:
             # struct would pad or cut it, and every entry after it would still look right.
             raise ValueError(f"an observation of {len(data)} bytes for a record of {self.header.inputs} inputs")
-        self._buffer += self._pack(data, reward, flags, action & 0xFF)
+        if len(outputs) != 2 * self.header.outputs:
+            raise ValueError(f"an action of {len(outputs)} bytes for a record of {self.header.outputs} numbers")
+        self._buffer += self._pack(data, reward, flags, action & 0xFF, outputs)
         if flags or len(self._buffer) > _FLUSH_BYTES:
             self.flush()
 
@@ -144,10 +159,10 @@ def read_record_header(path: Path) -> RecordHeader:
         raise ConfigurationError(f"cannot read the record {path}: {error}") from error
     if len(data) < HEADER_BYTES or data[:4] != _MAGIC or zlib.crc32(data[:-4]) != _CRC.unpack(data[-4:])[0]:
         raise ConfigurationError(f"{path} is no record of steps, or its header is damaged; it cannot be replayed")
-    _, version, inputs, identity, seed, _ = _HEADER.unpack(data[:-4])
+    _, version, inputs, identity, seed, outputs = _HEADER.unpack(data[:-4])
     if version != _VERSION:
         raise ConfigurationError(f"{path} has record version {version}; this nrl-edge reads version {_VERSION}")
-    return RecordHeader(inputs, identity, seed)
+    return RecordHeader(inputs, identity, seed, outputs)
 
 
 def read_record(path: Path) -> NDArray[Any]:
@@ -156,7 +171,7 @@ def read_record(path: Path) -> NDArray[Any]:
     Raises ConfigurationError where the file is no record.
     """
     header = read_record_header(path)
-    dtype = entry_dtype(header.inputs)
+    dtype = entry_dtype(header.inputs, header.outputs)
     with path.open("rb") as file:
         file.seek(HEADER_BYTES)
         data = file.read()
@@ -175,7 +190,8 @@ def bytes_of_episodes(path: Path, episodes: int) -> int | None:
     """Size of a record's header and first `episodes` episodes, or None where it has fewer."""
     if episodes == 0:
         return HEADER_BYTES
-    dtype = entry_dtype(read_record_header(path).inputs)
+    header = read_record_header(path)
+    dtype = entry_dtype(header.inputs, header.outputs)
     seen, before = 0, 0
     with path.open("rb") as file:
         file.seek(HEADER_BYTES)

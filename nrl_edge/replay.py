@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from nrl_edge.agent import Agent, EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.agents import reference_agent
@@ -24,7 +26,8 @@ class Difference:
     what: Literal["action", "weights"]
     """What differs: the answer of the call, or the weights at a checkpoint of the run."""
     recorded: str
-    """The action that the target answered (255: the end of an episode), or CRC-32 of its weights."""
+    """The action that the target answered (255: the end of an episode; a continuous one as its numbers), or CRC-32 of
+    its weights."""
     replayed: str
     """The same of the repetition."""
 
@@ -93,7 +96,8 @@ def replay(
     agent = make_agent(configuration, entropy)
     difference = None
     episodes = 0
-    for call, (observation, reward, flags, recorded) in enumerate(entries):
+    for call, entry in enumerate(entries):
+        observation, reward, flags, recorded = (entry[name] for name in ("observation", "reward", "flags", "action"))
         try:
             if flags > TERMINATED | TRUNCATED:
                 raise RunError(f"its flags are {flags:#04x}, which no call has")
@@ -104,6 +108,10 @@ def replay(
             ) from error
         if action != recorded:
             difference = Difference(call, "action", str(recorded), str(action))
+            break
+        if configuration.continuous and not np.array_equal(agent.action_outputs, entry["outputs"]):
+            numbers = agent.action_outputs.tolist()
+            difference = Difference(call, "action", str(entry["outputs"].tolist()), str(numbers))
             break
         if flags:
             episodes += 1

@@ -27,7 +27,6 @@ from nrl_edge.experiment import (
     resolve_agent,
     task_settings,
 )
-from nrl_edge.fixedpoint.actor_critic import BLOCK_STEPS
 from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.fixedpoint.saturation import compare_saturation
@@ -127,6 +126,13 @@ def validate(
         raise ConfigurationError(
             f"{experiment.name}: learning.rule = {experiment.learning.rule}: what is validated is nrl; the baselines "
             "are run beside it"
+        )
+    task = make_experiment_task(experiment)
+    task.close()
+    if task.continuous is not None:
+        raise ConfigurationError(
+            f"{experiment.name}: {experiment.task.id} has continuous actions, which validate does not know yet; "
+            "`nrl-edge replay` of a run shows that targets agree, a study how it learns"
         )
     if len(seeds) < 2:
         raise ConfigurationError(f"{len(seeds)} seeds: a confidence interval needs at least 2")
@@ -340,7 +346,7 @@ def _formats(configuration: AgentConfiguration, cells: Sequence[CellResult]) -> 
     if configuration.immediate_reward:
         updates = steps
     elif configuration.online:
-        updates = steps // BLOCK_STEPS
+        updates = steps // configuration.block_steps
     values = {
         "observation": steps * configuration.inputs,
         "pre_activation": steps * units,
@@ -458,7 +464,7 @@ def _native_visits(experiment: Experiment, configuration: AgentConfiguration, se
     visits: list[_Visit] = []
     one = float(1 << configuration.formats.observation_frac_bits)
 
-    def observe(observation: NDArray[np.int16], reward: int, flags: int, action: int) -> None:
+    def observe(observation: NDArray[np.int16], reward: int, flags: int, action: int, outputs: bytes = b"") -> None:
         if action >= 0:
             visits.append(_Visit(observation / one, observation.copy(), action))
 

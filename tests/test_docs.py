@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,43 @@ def test_every_message_names_only_commands_that_exist() -> None:
 def test_the_tables_of_the_results_are_those_that_the_studies_wrote(table: Path) -> None:
     assert table.read_text(encoding="utf-8") in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert (ROOT / "studies" / f"{table.parent.name}.toml").is_file()
+
+
+@cache
+def texts_of_the_sources() -> list[str]:
+    """Every string of the packages, pieces of one message together, what is filled in as a gap."""
+    found = []
+    for package in (ROOT / "nrl_edge", ROOT / "host" / "nrl_host"):
+        for source in package.rglob("*.py"):
+            for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+                elif isinstance(node, ast.JoinedStr):
+                    parts = [part.value if isinstance(part, ast.Constant) else "..." for part in node.values]
+                    found.append("".join(map(str, parts)))
+    found.append((ROOT / "firmware_templates" / "messages.toml").read_text(encoding="utf-8"))
+    return found
+
+
+def shown_messages() -> list[str]:
+    """First cells of the tables of the page of messages, where they quote a message."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    sections = page.split("## The monitor's page")[0]
+    cells = [line.split("|")[1].strip() for line in sections.splitlines() if line.startswith("| ")]
+    return [
+        cell for cell in cells if cell != "message" and not cell.startswith("mean return") and "vanished" not in cell
+    ]
+
+
+@pytest.mark.parametrize("message", shown_messages())
+def test_every_message_that_is_explained_is_one_that_is_said(message: str) -> None:
+    texts = texts_of_the_sources()
+    # A sentence of the page is as good as said where each of its longer pieces is.
+    names = r"avr-gcc|qemu-system-arm"
+    pieces = [piece.strip(" :,()") for piece in re.split(rf"\.\.\.|\d+|{names}", message)]
+    for piece in (each for each in pieces if len(each) > 9):
+        # What the system says, and what the names of tools and ports are filled in with.
+        known = ("Permission denied", "Could not exclusively lock", "No such file", "No space left", "HTTPClientError")
+        if any(word in piece for word in known):
+            continue
+        assert any(piece in text for text in texts), piece

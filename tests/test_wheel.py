@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -98,6 +99,8 @@ def test_the_wheel_holds_templates_boards_and_no_tests(wheel: Path) -> None:
         for path in (ROOT / folder).rglob("*"):
             if path.is_file():
                 assert f"{data}/{path.relative_to(ROOT)}" in names
+    pages = "nrl_host/monitor/static"
+    assert {f"{pages}/{name}" for name in ("index.html", "monitor.js", "uplot/LICENSE")} <= names
     for name in ("nrl_edge/experiment/experiment.toml.j2", "nrl_edge/py.typed", "nrl_host/py.typed"):
         assert name in names
     assert not [name for name in names if name.startswith(("tests/", "docs/", "host/", "benchmarks/"))]
@@ -112,7 +115,7 @@ def test_the_installed_wheel_works_without_the_checkout(installed: Path, tmp_pat
     assert not [path for path in found["path"] if path in (str(ROOT), str(ROOT / "host"))]
 
     path = tmp_path / "agent" / "experiment.toml"
-    assert command(installed, tmp_path, "new", "agent") == {"experiment": "agent/experiment.toml"}
+    assert command(installed, tmp_path, "new", "agent") == {"experiment": "agent/experiment.toml", "written": True}
     assert path.is_file()
     assert command(installed, tmp_path, "boards", "desktop")["id"] == "desktop"
     files = command(installed, tmp_path, "generate", "agent/experiment.toml")["files"]
@@ -127,3 +130,32 @@ def test_the_installed_wheel_works_without_the_checkout(installed: Path, tmp_pat
         assert there["weights_crc32"] == here.weights_crc32
     assert command(installed, tmp_path, "replay", "desktop")["match"] is True
     assert Path(tmp_path / command(installed, tmp_path, "report", "desktop")["report"]).is_file()
+
+
+def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--sdist", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path / "unpacked", filter="data")
+    (source,) = (tmp_path / "unpacked").iterdir()
+    for name in (
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "CITATION.cff",
+        "LICENSE",
+        "Makefile",
+        "tests/tools.py",
+    ):
+        assert (source / name).is_file(), name
+    assert not [path for path in source.rglob("*") if path.name in ("__pycache__", ".venv", ".git")]
+    again = tmp_path / "wheel"
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, "--wheel-dir", str(again), str(source)], check=True, capture_output=True, text=True)
+    (rebuilt,) = again.glob("*.whl")
+    with zipfile.ZipFile(wheel) as ours, zipfile.ZipFile(rebuilt) as theirs:
+        names = {name for name in ours.namelist() if not name.endswith("RECORD")}
+        assert names == {name for name in theirs.namelist() if not name.endswith("RECORD")}
+        assert [name for name in names if ours.read(name) != theirs.read(name)] == []

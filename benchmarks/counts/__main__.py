@@ -98,8 +98,8 @@ def print_text(result: dict[str, Any]) -> None:
 
 def show(row: Row) -> None:
     """Progress."""
-    if sys.stderr.isatty():
-        print(f"{row.name}: {row.step:,} {row.unit}", file=sys.stderr)
+    if True:
+        print(f"{row.name}: {row.step:,} {row.unit}", file=sys.stderr, flush=True)
 
 
 def check(cores: Sequence[Core]) -> int:

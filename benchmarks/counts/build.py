@@ -110,6 +110,12 @@ class Image:
         return self.functions[place].name if place >= 0 else "?"
 
 
+def rom_header() -> str:
+    """The header by which an AVR's constant tables stay in flash, of whatever port has it."""
+    found = next(iter(sorted(templates_folder().rglob("nrl_port_rom.h"))))
+    return found.read_text(encoding="utf-8")
+
+
 def agent_sources(configuration: AgentConfiguration, seed: int) -> dict[str, str]:
     """The generated core and what makes it countable."""
     return {**render_core(configuration, seed), "agent.c": (HERE / "agent.c").read_text(encoding="utf-8")}
@@ -129,8 +135,7 @@ def build(core: Core, sources: Mapping[str, str], inputs: int, extra_flags: Sequ
         # No port: an address for code, one for variables, and the driver's main where a program starts.
         flags += [f"-Wl,-Ttext={CODE_BASE:#x}", f"-Wl,-Tdata={RAM_BASE:#x}", "-Wl,-e,main"]
     else:
-        rom = templates_folder() / "port" / "avr_rom" / "nrl_port_rom.h"
-        files["nrl_port_rom.h"] = rom.read_text(encoding="utf-8")
+        files["nrl_port_rom.h"] = rom_header()
         flags.append(f"-Wl,--defsym=__stack={AVR_LAST_BYTE_OF_RAM:#x}")
         flags.append(f"-Wl,--defsym=__DATA_REGION_LENGTH__={AVR_LAST_BYTE_OF_RAM:#x}")
     assert core.board.toolchain is not None

@@ -41,6 +41,6 @@ def naive_sources(network: Network, kind: NaiveKind) -> dict[str, str]:
 
 
 def naive_flags(core_id: str, kind: NaiveKind) -> tuple[str, ...]:
-    """Flags that a naive agent has beyond the board's."""
+    """Flags that a naive agent has beyond the board's: the core asks for -O2 itself where that pays."""
     unit = FLOAT_UNITS.get(core_id)
-    return () if unit is None or kind == "naive-int16" else ("-mfloat-abi=hard", f"-mfpu={unit}")
+    return ("-O2",) if unit is None or kind == "naive-int16" else ("-O2", "-mfloat-abi=hard", f"-mfpu={unit}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.counts.build import CODE_BASE, RAM_BASE
+from benchmarks.counts.build import CODE_BASE, RAM_BASE, rom_header
 from benchmarks.counts.cores import Core
 from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
@@ -15,7 +15,6 @@ from nrl_edge.codegen.flags import build_flags, is_freestanding
 from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
-from nrl_edge.resources import templates_folder
 from nrl_host.image import ImageSizes, image_sizes
 from nrl_host.toolchain import find_cross_compiler
 
@@ -105,8 +104,7 @@ def _linked(board: Board, sources: Mapping[str, str], roots: Sequence[str]) -> I
     if is_freestanding(board):
         flags = (*flags, f"-Wl,-Ttext={CODE_BASE:#x}", f"-Wl,-Tdata={RAM_BASE:#x}")
     else:
-        rom = templates_folder() / "port" / "avr_rom" / "nrl_port_rom.h"
-        files["nrl_port_rom.h"] = rom.read_text(encoding="utf-8")
+        files.setdefault("nrl_port_rom.h", rom_header())
         flags = (*flags, "-nostartfiles")
     path = build_cached(
         files,

@@ -6,6 +6,7 @@ compiler are not compared: they say something about the compiler.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +17,8 @@ from typing import Any
 
 from benchmarks.counts.cores import CORES, Core, Unit
 from benchmarks.counts.measure import Count, count_agent, count_naive
-from benchmarks.counts.naive import NAIVE_KINDS
-from benchmarks.counts.networks import NETWORKS, STEPS, Network, configuration_of
+from benchmarks.counts.naive import NAIVE_KINDS, NAIVE_STEPS, naive_flags, naive_sources
+from benchmarks.counts.networks import NETWORKS, SEED, STEPS, Network, configuration_of, find_network
 from benchmarks.counts.sizes import FIRMWARE_BOARDS, core_sizes, firmware_sizes, parameter_bytes
 from nrl_edge.errors import ConfigurationError, RunError
 
@@ -100,6 +101,8 @@ class Table:
     reasons: tuple[Reason, ...]
     """Latest first."""
     steps: int = STEPS
+    naive: str = ""
+    """What the naive versions' rows are of: see `naive_identity`."""
 
     def row(self, core: str, network: str, kind: str) -> Row:
         """One row. Raises KeyError where there is none."""
@@ -145,19 +148,37 @@ def row_of(count: Count, network: Network, kind: str) -> Row:
 def count_rows(
     cores: Iterable[Core] = CORES,
     counted: Iterable[tuple[str, str]] = COUNTED,
-    naive: bool = False,
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> Iterator[Row]:
-    """Count agents and, where they are wanted, the naive versions of their networks."""
-    networks = {network.name: network for network in NETWORKS}
-    kinds = [*counted, *((network.name, kind) for network in NETWORKS for kind in NAIVE_KINDS if naive)]
-    for name, kind in kinds:
+    """Count agents."""
+    for name, kind in counted:
+        network = find_network(name)
         for core in cores:
-            network = networks[name]
-            count = count_naive(core, network, kind) if kind in NAIVE_KINDS else count_agent(core, network, kind)
-            row = row_of(count, network, kind)
+            row = row_of(count_agent(core, network, kind), network, kind)
             on_row(row)
             yield row
+
+
+def count_naive_rows(on_row: Callable[[Row], None]) -> Iterator[Row]:
+    """Count the naive versions of all networks on all cores."""
+    for network in NETWORKS:
+        for kind in NAIVE_KINDS:
+            for core in CORES:
+                row = row_of(count_naive(core, network, kind), network, kind)
+                on_row(row)
+                yield row
+
+
+def naive_identity() -> str:
+    """Changes with all that the counts of the naive versions depend on: their text, flags, compilers and streams."""
+    digest = hashlib.sha256(f"{NAIVE_STEPS} {SEED}".encode())
+    for network in NETWORKS:
+        for kind in NAIVE_KINDS:
+            digest.update(json.dumps(naive_sources(network, kind)).encode())
+    for core in CORES:
+        flags = [(*core.flags, *naive_flags(core.id, kind)) for kind in NAIVE_KINDS]
+        digest.update(json.dumps([core.compiler, flags]).encode())
+    return digest.hexdigest()[:16]
 
 
 def count_firmware() -> dict[str, int]:
@@ -216,14 +237,22 @@ def is_comparable(table: Table, core_id: str) -> bool:
 
 
 def renewed(old: Table | None, why: str, on_row: Callable[[Row], None]) -> Table:
-    """A table of all that is counted now, with one more reason. Raises RunError for an empty one."""
+    """A table of all that is counted now, with one more reason. Raises ConfigurationError for an empty one.
+
+    The naive versions are counted again only where something that they depend on has changed.
+    """
     if not why.strip():
         raise ConfigurationError('say why the table is written anew: --update --why "..."')
-    rows = tuple(count_rows(naive=True, on_row=on_row))
+    rows = tuple(count_rows(on_row=on_row))
+    naive = naive_identity()
+    if old is not None and old.naive == naive:
+        rows += tuple(row for row in old.rows if row.kind in NAIVE_KINDS)
+    else:
+        rows += tuple(count_naive_rows(on_row))
     firmware = count_firmware()
     grown = tuple(growth(old, rows, firmware)) if old is not None else ()
     reasons = (Reason(date.today().isoformat(), why.strip(), grown), *(old.reasons if old is not None else ()))
-    return Table({core.id: core.compiler for core in CORES}, rows, firmware, reasons)
+    return Table({core.id: core.compiler for core in CORES}, rows, firmware, reasons, naive=naive)
 
 
 # The file
@@ -239,6 +268,7 @@ def read_table(path: Path = TABLE) -> Table:
             data["firmware_text"],
             tuple(Reason(each["on"], each["why"], tuple(each["changes"])) for each in data["reasons"]),
             data["steps"],
+            data["naive"],
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
@@ -261,6 +291,7 @@ def table_text(table: Table) -> str:
         "# Compared by `python -m benchmarks.counts --check` and by the tests; see docs/performance.md.",
         "",
         f"steps = {table.steps}",
+        f'naive = "{table.naive}"',
         "",
     ]
     widths = [max(len(str(getattr(row, name))) for row in table.rows) for name in _COLUMNS]

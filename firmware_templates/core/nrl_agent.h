@@ -40,11 +40,12 @@
  *     }
  *
  * Steps and episodes. A call hands over the observation to act on and the reward of the action before it, and returns
- * the next action, 0..NRL_ACTIONS-1. The first call without an open episode opens one; its reward is ignored. A call
+ * the next action, 0..NRL_ACTIONS-1; where actions are continuous (NRL_OUTPUTS above 0) it returns NRL_OK, and the
+ * numbers are in agent.action. The first call without an open episode opens one; its reward is ignored. A call
  * with `terminated` (the task reached an end of its own) or `truncated` (it was cut off, by a time limit say) hands
  * over the last reward, closes the episode and returns NRL_EPISODE_ENDED. Learning happens inside the call: at the end
- * of each episode, with NRL_IMMEDIATE_REWARD at every step, in an online agent (NRL_PRESET 1 and 2, preset
- * actor-critic) every 4 steps and at the end. An online agent needs the observation of the ending call too, and tells
+ * of each episode, with NRL_IMMEDIATE_REWARD at every step, in an online agent (NRL_PRESET above 0, preset
+ * actor-critic) every NRL_BLOCK_STEPS steps and at the end. An online agent needs the observation of the ending call too, and tells
  * the flags apart: after `truncated` alone more reward would have come. The others use neither.
  *
  * Numbers. Observations are int16 in Q NRL_OBSERVATION_FRAC_BITS (1.0 is 1 << NRL_OBSERVATION_FRAC_BITS), rewards are
@@ -161,6 +162,9 @@ typedef struct nrl_agent {
     int32_t episode_return;  /* of the open or else the last episode, Q NRL_REWARD_FRAC_BITS */
     uint32_t episode_steps;  /* of the same episode */
     nrl_counters_t counters;
+#if NRL_OUTPUTS > 0
+    int16_t action[NRL_OUTPUTS]; /* the last one, Q12 in standard deviations of the policy; 0 before the first */
+#endif
     bool baseline_is_set; /* delayed reward: there has been an update; online: there has been a reward */
     bool episode_open;
 

@@ -3,9 +3,14 @@
  */
 #include "nrl_link.h"
 
+#include "nrl_mark.h"
 #include "nrl_port.h"
 #include "nrl_rom.h"
 #include "nrl_trng.h"
+#if NRL_PROFILE
+#include "nrl_measure.h"
+#include "nrl_profile.h"
+#endif
 
 /* Bytes taken from the port at once: on the stack, so that it costs no static memory. */
 #define NRL_READ_CHUNK 64u
@@ -139,6 +144,7 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.clip_exponent = (uint8_t)(NRL_CLIP_EXPONENT & 0xFF);
     reply.immediate_reward = NRL_IMMEDIATE_REWARD;
     reply.preset = NRL_PRESET;
+    reply.outputs = NRL_OUTPUTS;
     reply.agent_state = nrl_link_agent_state(link);
     reply.entropy_mode = (uint8_t)link->entropy->mode;
     reply.entropy_health = nrl_link_entropy_health(link);
@@ -195,6 +201,7 @@ static bool nrl_link_keep(nrl_link_t *link)
 {
 #if NRL_STORE_BYTES > 0
     if (link->agent->episodes % NRL_STORE_EVERY == 0u) {
+        NRL_MARK(REPLY); /* what a save takes is another matter: STORE_STATUS tells */
         return nrl_store_save(link->store, link->agent) == NRL_STORE_SAVED;
     }
 #else
@@ -220,8 +227,10 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
     if ((step.flags & ~(NRL_STEP_TERMINATED | NRL_STEP_TRUNCATED)) != 0) {
         return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_BAD_VALUE, step.flags);
     }
+    NRL_MARK(OTHER);
     result = nrl_agent_step(link->agent, step.observation, step.reward, (step.flags & NRL_STEP_TERMINATED) != 0,
                             (step.flags & NRL_STEP_TRUNCATED) != 0);
+    NRL_MARK(LINK);
     if (result == NRL_EPISODE_ENDED) {
         reply.action = NRL_ACTION_EPISODE_ENDED;
         link->telemetry_due = true;
@@ -233,6 +242,11 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
     } else {
         reply.action = (uint8_t)result;
     }
+#if NRL_OUTPUTS > 0
+    for (size_t k = 0; k < NRL_OUTPUTS; ++k) {
+        reply.numbers[k] = link->agent->action[k];
+    }
+#endif
     reply.status = link->agent->counters.entropy != entropy_failures ? NRL_ACTION_ENTROPY_FAILED : 0;
     if ((link->entropy->mode == NRL_ENTROPY_RAW || link->entropy->mode == NRL_ENTROPY_EXPANDED) &&
         nrl_noise_log_is_full(link->noise)) {
@@ -512,6 +526,30 @@ static bool nrl_link_is_allowed(nrl_link_t *link, uint8_t type, const uint8_t *p
 
 #endif
 
+#if NRL_PROFILE
+
+NRL_STATIC_ASSERT(phases_match, sizeof(((nrl_profile_reply_t *)0)->counts) == NRL_PHASES * sizeof(uint32_t));
+NRL_STATIC_ASSERT(marks_match, sizeof(((nrl_profile_reply_t *)0)->marks) == NRL_PHASES);
+
+static nrl_answer_t nrl_link_answer_profile(nrl_link_t *link)
+{
+    const nrl_profile_call_t *call = nrl_profile_last();
+    nrl_profile_reply_t reply;
+
+    for (size_t i = 0; i < NRL_PHASES; ++i) {
+        reply.counts[i] = call->counts[i];
+        reply.marks[i] = call->marks[i];
+    }
+    reply.detail = NRL_PROFILE;
+    reply.mark_cost = nrl_profile_mark_cost();
+    reply.counts_per_second = nrl_measure_hz();
+    reply.stack_bytes = nrl_measure_stack_bytes();
+    return nrl_link_answer(NRL_MESSAGE_PROFILE_REPLY,
+                           nrl_pack_profile_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+}
+
+#endif
+
 static nrl_answer_t nrl_link_answer_link_status(nrl_link_t *link)
 {
     return nrl_link_answer(NRL_MESSAGE_LINK_STATUS_REPLY,
@@ -562,6 +600,10 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
     case NRL_MESSAGE_STORE_SAVE:
     case NRL_MESSAGE_STORE_CLEAR:
         return nrl_link_answer_store(link, type);
+#if NRL_PROFILE
+    case NRL_MESSAGE_PROFILE_READ:
+        return length == 0 ? nrl_link_answer_profile(link) : nrl_link_refuse_length(link, type, length);
+#endif
     case NRL_MESSAGE_RESTORE_BEGIN:
         return nrl_link_answer_restore_begin(link, payload, length);
     case NRL_MESSAGE_RESTORE_WRITE:
@@ -671,6 +713,7 @@ static void nrl_link_handle_frame(nrl_link_t *link)
     header.type = result.type;
     header.session = link->session;
     link->reply_length = (uint16_t)nrl_frame_seal(link->reply, &header, result.length);
+    NRL_MARK(REPLY);
     nrl_link_send(link, link->reply, link->reply_length);
     if (link->telemetry_due) {
         link->telemetry_due = false;
@@ -680,6 +723,9 @@ static void nrl_link_handle_frame(nrl_link_t *link)
 
 static void nrl_link_receive(nrl_link_t *link, uint8_t byte)
 {
+    if (byte == 0) {
+        NRL_MARK(FRAME);
+    }
     switch (nrl_receiver_byte(&link->receiver, byte)) {
     case NRL_FRAME_GOOD:
         nrl_link_handle_frame(link);
@@ -696,6 +742,7 @@ static void nrl_link_receive(nrl_link_t *link, uint8_t byte)
     case NRL_FRAME_NONE:
         break;
     }
+    NRL_MARK(REPLY); /* there may have been none */
 }
 
 void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, nrl_store_t *store,

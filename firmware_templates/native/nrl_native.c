@@ -168,6 +168,16 @@ uint32_t nrl_native_weights_crc32(const nrl_native_t *native)
     return nrl_agent_weights_crc32(&native->agent);
 }
 
+void nrl_native_action(const nrl_native_t *native, int16_t *outputs)
+{
+#if NRL_OUTPUTS > 0
+    memcpy(outputs, native->agent.action, sizeof native->agent.action);
+#else
+    (void)native;
+    (void)outputs;
+#endif
+}
+
 void nrl_native_parameters(nrl_native_t *native, nrl_parameter_t *weights, nrl_parameter_t *traces)
 {
     for (unsigned i = 0; i < NRL_ROWS; ++i) {

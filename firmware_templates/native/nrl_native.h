@@ -54,6 +54,8 @@ NRL_NATIVE_API void nrl_native_run_stream(nrl_native_t *native, size_t count, co
 NRL_NATIVE_API int nrl_native_snapshot(const nrl_native_t *native, uint8_t *bytes);
 NRL_NATIVE_API int nrl_native_restore(nrl_native_t *native, const uint8_t *bytes);
 NRL_NATIVE_API uint32_t nrl_native_weights_crc32(const nrl_native_t *native);
+/* The last action of a continuous agent, NRL_OUTPUTS numbers; nothing is written where actions are discrete. */
+NRL_NATIVE_API void nrl_native_action(const nrl_native_t *native, int16_t *outputs);
 /* NRL_PARAMETERS weights and as many traces, layer by layer, row by row. */
 NRL_NATIVE_API void nrl_native_parameters(nrl_native_t *native, nrl_parameter_t *weights, nrl_parameter_t *traces);
 NRL_NATIVE_API void nrl_native_status(const nrl_native_t *native, nrl_native_status_t *status);

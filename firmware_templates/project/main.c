@@ -5,6 +5,7 @@
 #include "nrl_config.h"
 #include "nrl_entropy.h"
 #include "nrl_link.h"
+#include "nrl_mark.h"
 #include "nrl_noise.h"
 #include "nrl_port.h"
 #include "nrl_project.h"
@@ -27,6 +28,7 @@ int main(int argc, char **argv)
     if (!nrl_port_init(argc, argv)) {
         return 1;
     }
+    NRL_MARK(START);
     nrl_noise_start(&noise);
     if (NRL_BOOT_ENTROPY_MODE == NRL_ENTROPY_RAW) {
         nrl_entropy_use(&entropy, NRL_ENTROPY_RAW, nrl_noise_read, &noise);

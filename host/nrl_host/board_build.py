@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, Memory, find_board
+from nrl_edge.codegen.budget import STACK_RESERVE_BYTES
 from nrl_edge.codegen.firmware import firmware_build_id
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.store import program_memory, store_settings
@@ -17,8 +18,6 @@ from nrl_host.stack import StackBound, stack_bound
 from nrl_host.toolchain import ImageSizes, build_image, convert_image, image_sizes
 from nrl_host.uf2 import write_uf2
 
-STACK_RESERVE_BYTES = 512
-"""RAM that a build has to leave to the stack: more than any was seen to take in the emulator that measures it (490)."""
 _LINKER_SAYS_FULL = re.compile(r"fewer hidden units|overflowed|will not fit|is not within region")
 
 

@@ -9,12 +9,13 @@ import hashlib
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.firmware import firmware_build_id
-from nrl_edge.codegen.options import firmware_options
+from nrl_edge.codegen.options import ProfileDetail, firmware_options
 from nrl_edge.codegen.project import render_project, write_project
 from nrl_edge.errors import RunError
 from nrl_edge.experiment import Experiment, resolve_agent
@@ -44,29 +45,31 @@ def build_experiment(
     *,
     folder: Path | None = None,
     toolchain: BuildToolchain = "system",
+    profile: ProfileDetail = "off",
 ) -> BoardBuild:
     """Build the image of an experiment for a board (the experiment's own where None) and return it with its sizes.
 
-    With `folder`, project and image are put there; without, images come from the user's cache of builds. Raises
-    DoesNotFitError where the board cannot hold the image, naming the largest network of the same kind that it does
-    hold; ConfigurationError for a board without limits, such as the desktop, and for a folder that holds something
-    else; MissingToolError where a tool is not installed; RunError where the build fails.
+    `profile` is what the firmware counts of what it costs. With `folder`, project and image are put there; without,
+    images come from the user's cache of builds. Raises DoesNotFitError where the board cannot hold the image, naming
+    the largest network of the same kind that it does hold; ConfigurationError for a board without limits, such as the
+    desktop, and for a folder that holds something else; MissingToolError where a tool is not installed; RunError where
+    the build fails.
     """
     if board is not None:
         experiment = experiment.with_overrides(board=board)
     configuration = resolve_agent(experiment)
     seed, entropy_mode = experiment.entropy.seed, experiment.entropy.mode
-    options = firmware_options(experiment)
+    options = replace(firmware_options(experiment), profile=profile)
     found = find_board(experiment.board.id)
-    # What a framework from the system is compiled with, PlatformIO does not know.
-    if toolchain == "direct" or (toolchain == "system" and found.arduino is not None):
+    # With a core of the system, PlatformIO has nothing to add; without one, the error says what builds the board.
+    if toolchain == "direct" or (toolchain == "system" and found.framework is not None):
         return build_for_board(
             configuration, found, seed=seed, entropy_mode=entropy_mode, options=options, folder=folder
         )
     memory = program_limits(configuration, found, options)
     built = None
     try:
-        image = _image(experiment, configuration, found, folder, toolchain)
+        image = _image(experiment, configuration, found, folder, toolchain, profile)
     except RunError as error:
         if not linker_says_full(error):
             raise
@@ -82,16 +85,17 @@ def _image(
     board: Board,
     folder: Path | None,
     toolchain: Toolchain,
+    profile: ProfileDetail,
 ) -> Path:
     """Build with PlatformIO in `folder`, or in one of the cache that is filled only once."""
     if folder is not None:
-        write_project(experiment, configuration, folder)
+        write_project(experiment, configuration, folder, profile=profile)
         return _take_image(build_project(folder, toolchain=toolchain), folder, board, toolchain)
-    kept = cache_folder() / f"{board.id}-project-{_digest(experiment, configuration, board, toolchain)}"
+    kept = cache_folder() / f"{board.id}-project-{_digest(experiment, configuration, board, toolchain, profile)}"
     if not (kept / IMAGE_NAME).is_file():
         with tempfile.TemporaryDirectory(prefix=".project-", dir=kept.parent) as temporary:
             project, images = Path(temporary, "project"), Path(temporary, "images")
-            write_project(experiment, configuration, project)
+            write_project(experiment, configuration, project, profile=profile)
             built = build_project(project, toolchain=toolchain)
             images.mkdir()
             _take_image(built, images, board, toolchain)
@@ -106,12 +110,20 @@ def _image(
     return kept / IMAGE_NAME
 
 
-def _digest(experiment: Experiment, configuration: AgentConfiguration, board: Board, toolchain: Toolchain) -> str:
+def _digest(
+    experiment: Experiment,
+    configuration: AgentConfiguration,
+    board: Board,
+    toolchain: Toolchain,
+    profile: ProfileDetail,
+) -> str:
     """What a cached image depends on."""
     compiler = ""
     if toolchain == "system" and board.toolchain is not None:
         compiler = find_cross_compiler(board.toolchain).version
-    parts = json.dumps([toolchain, compiler, render_project(experiment, configuration)], sort_keys=True)
+    parts = json.dumps(
+        [toolchain, compiler, render_project(experiment, configuration, profile=profile)], sort_keys=True
+    )
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 

@@ -113,24 +113,13 @@ def _build(experiment: Experiment, project: Path, stage: Stage) -> Path:
     return program
 
 
-def _link_rows(link: dict[str, dict[str, int]]) -> dict[str, str]:
-    """One row a counter: the host's and the device's beside each other."""
-    host, device = link["host"], link["device"]
-    names = [*host, *(name for name in device if name not in host)]
-
-    def cell(counts: dict[str, int], name: str) -> str:
-        return f"{counts[name]:,}" if name in counts else "–"
-
-    return {f"{name} (host / device)": f"{cell(host, name)} / {cell(device, name)}" for name in names}
-
-
 def _report(
     run: RunFolder, float_run: RunFolder, summary: RunSummary, verdict: ReplayVerdict, sizes: ImageSizes | None
 ) -> Path:
     from nrl_edge.report import Check, report_data, write_report  # plotting takes half a second to load: only here
 
     agent = run.agent
-    assert agent is not None and summary.link is not None
+    assert agent is not None
     weights_and_traces = 2 * agent.weight_bytes
     checks = [
         Check(
@@ -168,7 +157,6 @@ def _report(
                 else {}
             ),
         },
-        link=_link_rows(summary.link),
         saturation=summary.counters,
         commands=["nrl-edge demo"],
     )

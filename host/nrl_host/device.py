@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 from nrl_edge.agent import ENTROPY_MODES, EPISODE_ENDED, Counters, EntropySettings
 from nrl_edge.codegen.core import initial_draw_bytes, preset_code, seed_state, step_draw_bytes, update_draw_bytes
 from nrl_edge.errors import ConfigurationError, DeviceError, RunError
-from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES, NOISE_DRAWS, AgentConfiguration, Formats
+from nrl_edge.fixedpoint.configuration import (
+    BLOCK_STEPS,
+    CRITIC_FEATURES,
+    DEFAULT_BLOCK_STEPS,
+    DEFAULT_DISCOUNT_EXPONENT,
+    DISCOUNT_EXPONENTS,
+    NOISE_DRAWS,
+    AgentConfiguration,
+    Formats,
+)
 from nrl_host.link import Link, RequestRefusedError
 from nrl_host.messages import (
     ACTION_ENTROPY_FAILED,
@@ -34,7 +44,7 @@ NOISE_HEALTH = (
     "the generator says that its noise is wrong, and starting it again did not help",
     "the generator gives the same number again and again",
     "a health test found one bit too often in a row (stuck?)",
-    "a health test found one bit too often in 1024 (biased?)",
+    "a health test found one bit too often in a window (biased?)",
     "a health test found one byte too often in a row (periodic?)",
 )
 """What the codes of nrl_trng.h mean."""
@@ -70,7 +80,11 @@ class LinkAgent:
         self._action_codec = link.codec_of("ACTION")
         self._request_flat = link.request_flat
         self._shape = (configuration.inputs,)
-        self._actions = configuration.actions
+        self._actions = 1 if configuration.continuous else configuration.actions
+        self.action_outputs: NDArray[np.int16] = np.zeros(
+            configuration.actions if configuration.continuous else 0, np.int16
+        )
+        """The last continuous action, Q12; empty where actions are discrete; see `Agent.action_outputs`."""
         self.on_warning: Callable[[str], None] = lambda sentence: None
         """Is called with a sentence, once each: when the noise fails or is lost to us, and when a save fails."""
 
@@ -174,6 +188,8 @@ class LinkAgent:
         if reply[4]:
             self._note_status(reply[4])
         action: int = reply[3]
+        if len(reply) > 5:
+            self.action_outputs = np.array(reply[5:], np.int16)
         if action < self._actions:
             return action
         if action != ACTION_EPISODE_ENDED:
@@ -305,7 +321,11 @@ def configuration_of(link: Link) -> AgentConfiguration:
     """Which agent a device carries, by what it says of itself. Raises DeviceError where this version knows none."""
     hello = link.hello
     sizes = hello.layer_sizes[: hello.layers]
-    for noise_draws in NOISE_DRAWS:
+    # HELLO names what differs most; the rest is found by the identity.
+    online = hello.preset != 0
+    discounts = DISCOUNT_EXPONENTS if online else (DEFAULT_DISCOUNT_EXPONENT,)
+    blocks = BLOCK_STEPS if online else (DEFAULT_BLOCK_STEPS,)
+    for noise_draws, discount_exponent, block_steps in itertools.product(NOISE_DRAWS, discounts, blocks):
         try:
             configuration = AgentConfiguration(
                 sizes[0],
@@ -324,9 +344,12 @@ def configuration_of(link: Link) -> AgentConfiguration:
                 "edge" if hello.preset == 0 else "actor-critic",
                 CRITIC_FEATURES[max(0, hello.preset - 1)],
                 noise_draws,
+                "gaussian" if hello.outputs else "softmax",
+                discount_exponent,
+                block_steps,
             )
         except (ConfigurationError, IndexError):
-            break
+            continue
         if configuration.identity == hello.agent_identity:
             return configuration
     raise DeviceError(
@@ -351,6 +374,7 @@ def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
         "clip exponent (C)": "off" if configuration.clip_exponent is None else configuration.clip_exponent,
         "reward": "immediate" if configuration.immediate_reward else "delayed",
         "preset": _preset_name(preset_code(configuration)),
+        "numbers of a continuous action": configuration.actions if configuration.continuous else 0,
     }
     found = (
         "-".join(map(str, hello.layer_sizes[: hello.layers])),
@@ -363,6 +387,7 @@ def _check_configuration(link: Link, configuration: AgentConfiguration) -> None:
         "off" if hello.clip_exponent == NO_CLIP else hello.clip_exponent,
         "immediate" if hello.immediate_reward else "delayed",
         _preset_name(hello.preset),
+        hello.outputs,
     )
     differences = [
         f"{name}: expected {wanted}, found {value}"

@@ -7,6 +7,7 @@ makes the agent take a step twice.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import socket
@@ -76,15 +77,32 @@ def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset
             port.rts = False
         port.open()
     except (serial.SerialException, OSError, ValueError) as error:
-        raise PortUnavailableError(
-            f"cannot open {url}: {error}. Is it plugged in, is the name right, and does no other program have it open? "
-            "`nrl-edge ports` lists the ports that are there, `nrl-edge doctor` what keeps them from being opened"
-        ) from None
+        raise PortUnavailableError(f"cannot open {url}: {_why_not_open(url, error)}") from None
     plain_socket = getattr(port, "_socket", None)
     if isinstance(plain_socket, socket.socket):
         # A request is one small segment; waiting to fill a larger one would cost 40 ms a step.
         plain_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return direct(port)
+
+
+def _why_not_open(url: str, error: Exception) -> str:
+    """What kept a port from being opened, and what to do about it."""
+    code = getattr(error, "errno", None)
+    if "://" in url:
+        if isinstance(error, ValueError):
+            return f"{error}. A port is a name such as /dev/ttyACM0 or COM3, or a URL such as socket://127.0.0.1:5555"
+        return f"{error}. Does a program listen there? `nrl-edge sim` starts firmware and finds it by itself"
+    if code == errno.EACCES:
+        return "you are not allowed to. `nrl-edge doctor` names the command that lets you (Permission denied)"
+    if code == errno.ENOENT:
+        return (
+            "there is no such port. Is the board plugged in, with a cable that carries data? `nrl-edge ports` lists "
+            "those that are there"
+        )
+    return (
+        f"{error}. Does another program have it open, a run or a serial monitor? `nrl-edge doctor` looks for others "
+        "that take ports"
+    )
 
 
 def close_port(port: Any) -> None:
@@ -199,7 +217,7 @@ class Link:
                     "Whatever is there is no device with nrl_edge firmware; "
                     "`nrl-edge ports` lists the ports that are there"
                 ) from None
-        self._codec = Codec(self.hello.layer_sizes[0])
+        self._codec = Codec(self.hello.layer_sizes[0], self.hello.outputs)
         self._coded_bytes = self._codec.coded_bytes
         self._nonce = b""
 

@@ -56,40 +56,36 @@ MESSAGE_NAMES = {message.id: message.name for message in TABLE.messages}
 
 
 class MessageCodec:
-    """Packs and unpacks one message for a network with a given number of inputs.
+    """Packs and unpacks one message for a network with a given number of inputs, and of numbers of an action.
 
     `pack_flat` and `unpack_flat` are the fast path: plain values in the order of the fields, arrays of integers spread
     out.
     """
 
-    def __init__(self, message: Message, inputs: int) -> None:
+    def __init__(self, message: Message, inputs: int, outputs: int = 0) -> None:
         self.message = message
         self.id = message.id
         self.name = message.name
-        self.payload_bytes = message.payload_bytes(inputs)
+        self.payload_bytes = message.payload_bytes(inputs, outputs)
         """Bytes of the payload without a trailing field."""
         self.coded_bytes = self.coded_length(0)
         """Bytes on the line, without a trailing field."""
         self._type = MESSAGES[message.name]
         self._trailing = message.trailing
-        self._plan = [(item, self._values(item, inputs)) for item in message.fields if not item.trailing]
-        self._struct = struct.Struct(_HEADER + "".join(self._format(item, inputs) for item, _ in self._plan))
+        self._plan = [
+            (item, item.count is not None and item.element not in ("char", "u8"), item.elements(inputs, outputs))
+            for item in message.fields
+            if not item.trailing
+        ]
+        self._struct = struct.Struct(_HEADER + "".join(self._format(item, count) for item, _, count in self._plan))
         self.pack_flat = self._struct.pack
         """pack_flat(type, sequence, session, *values) gives header and payload, without a trailing field."""
 
     @staticmethod
-    def _format(item: Field, inputs: int) -> str:
-        count = inputs if item.count == "inputs" else item.count
-        if count is None:
+    def _format(item: Field, count: int) -> str:
+        if item.count is None:
             return _FORMATS[item.element]
         return f"{count}s" if item.element in ("char", "u8") else f"{count}{_FORMATS[item.element]}"
-
-    @staticmethod
-    def _values(item: Field, inputs: int) -> int:
-        """Number of struct values of a field, 0 for a single one that is no array of integers."""
-        if item.count is None or item.element in ("char", "u8"):
-            return 0
-        return inputs if item.count == "inputs" else int(item.count)
 
     def coded_length(self, trailing_bytes: int) -> int:
         """Bytes on the line of this message with that many trailing bytes."""
@@ -98,10 +94,10 @@ class MessageCodec:
     def pack(self, sequence: int, session: int, message: Sequence[Any]) -> bytes:
         """Header and payload. Raises ValueError where a value does not fit its field."""
         values: list[Any] = []
-        for (item, spread), value in zip(self._plan, message, strict=False):
-            if spread:
-                if len(value) != spread:
-                    raise ValueError(f"{self.name}.{item.name} has {len(value)} values, not {spread}")
+        for (item, is_array, count), value in zip(self._plan, message, strict=False):
+            if is_array:
+                if len(value) != count:
+                    raise ValueError(f"{self.name}.{item.name} has {len(value)} values, not {count}")
                 values.extend(value)
             elif item.element == "char":
                 values.append(self._fit(item, value.encode("ascii")))
@@ -155,10 +151,10 @@ class MessageCodec:
             raise ValueError(f"{self.name} has {len(content)} bytes, not {size} to {size + self._trailing.maximum}")
         values: list[Any] = []
         at = _HEADER_VALUES
-        for item, spread in self._plan:
-            if spread:
-                values.append(flat[at : at + spread])
-                at += spread
+        for item, is_array, count in self._plan:
+            if is_array:
+                values.append(flat[at : at + count])
+                at += count
                 continue
             value = flat[at]
             at += 1
@@ -169,10 +165,10 @@ class MessageCodec:
 
 
 class Codec:
-    """The codecs of all messages for a network with a given number of inputs."""
+    """The codecs of all messages for a network with a given number of inputs, and of numbers of a continuous action."""
 
-    def __init__(self, inputs: int) -> None:
-        self.by_name = {message.name: MessageCodec(message, inputs) for message in TABLE.messages}
+    def __init__(self, inputs: int, outputs: int = 0) -> None:
+        self.by_name = {message.name: MessageCodec(message, inputs, outputs) for message in TABLE.messages}
         self.by_id = {codec.id: codec for codec in self.by_name.values()}
         self.coded_bytes = {
             codec.id: codec.coded_bytes for codec in self.by_name.values() if not codec.message.trailing

@@ -50,9 +50,10 @@ class SerialPlant(gymnasium.Env[NDArray[np.float64], np.int64]):
     or ten periods where that is longer, and 0 in lock step.
 
     `info` of reset and step: `step` (of the episode, on the plant), `missed_deadlines` (in the episode),
-    `missed_since_last`, `safety_stop`, `plant_ms` (from the state before to this one, by the plant's clock, in ms),
-    `jitter_ms` (its difference from the periods that went by; 0 in lock step), `round_trip_ms` (here, with what the
-    plant waited for). A safety stop truncates the episode.
+    `missed_since_last`, `safety_stop`; in real time besides `plant_ms` (from the state before to this one, by the
+    plant's clock, in ms), `jitter_ms` (its difference from the periods that went by) and `round_trip_ms` (here, with
+    what the plant waited for). In lock step they would be the only thing that differs from run to run; the last round
+    trip is in `round_trip_ms` of the environment. A safety stop truncates the episode.
 
     Raises DeviceError where no plant answers, and RunError or DeviceError from the link.
     """
@@ -102,6 +103,8 @@ class SerialPlant(gymnasium.Env[NDArray[np.float64], np.int64]):
             raise
         self._last: Any = None
         self._is_over = True
+        self.round_trip_ms = 0.0
+        """How long the last reset or step took here."""
 
     def _meet(self, link: Link) -> None:
         """Ask the plant what it is."""
@@ -182,18 +185,21 @@ class SerialPlant(gymnasium.Env[NDArray[np.float64], np.int64]):
         return observation
 
     def _information(self, state: Any, started: float) -> dict[str, Any]:
+        self.round_trip_ms = 1000.0 * (time.perf_counter() - started)
         last, self._last = self._last, state
-        plant_ms = 0 if last is None else (state.time_ms - last.time_ms) & 0xFFFFFFFF
-        periods = 0 if last is None else state.step - last.step
-        return {
+        information = {
             "step": state.step,
             "missed_deadlines": state.missed,
             "missed_since_last": state.missed - (0 if last is None else last.missed),
             "safety_stop": bool(state.flags & STOPPED),
-            "plant_ms": plant_ms,
-            "jitter_ms": plant_ms - periods * self.period_ms if self.period_ms else 0,
-            "round_trip_ms": 1000.0 * (time.perf_counter() - started),
         }
+        if self.period_ms:
+            plant_ms = 0 if last is None else (state.time_ms - last.time_ms) & 0xFFFFFFFF
+            periods = 0 if last is None else state.step - last.step
+            information["plant_ms"] = plant_ms
+            information["jitter_ms"] = plant_ms - periods * self.period_ms
+            information["round_trip_ms"] = self.round_trip_ms
+        return information
 
 
 if ENVIRONMENT_ID not in gymnasium.registry:

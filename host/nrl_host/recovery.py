@@ -20,7 +20,7 @@ MAX_RESTARTS = 20
 """Restarts in a row, none of them with a call of step done since, after which a device is given up."""
 
 _Result = TypeVar("_Result")
-_Call = tuple[NDArray[np.int16], int, bool, bool, int]
+_Call = tuple[NDArray[np.int16], int, bool, bool, int, list[int]]
 
 
 class RecoveringAgent(LinkAgent):
@@ -76,7 +76,8 @@ class RecoveringAgent(LinkAgent):
         if self._recoverable:
             self._episode_open = action != EPISODE_ENDED
             # A copy: the caller may use its array again.
-            self._journal.append((observation.copy(), reward, terminated, truncated, action))
+            numbers = self.action_outputs.tolist()
+            self._journal.append((observation.copy(), reward, terminated, truncated, action, numbers))
             if not self._episode_open and len(self._journal) >= JOURNAL_CALLS:
                 self.snapshot()
         return action
@@ -134,11 +135,13 @@ class RecoveringAgent(LinkAgent):
             super().begin()
         else:
             super().restore(self._snapshot)
-        for number, (observation, reward, terminated, truncated, answered) in enumerate(self._journal):
+        for number, call in enumerate(self._journal):
+            observation, reward, terminated, truncated, answered, numbers = call
             action = super().step(observation, reward, terminated, truncated)
-            if action != answered:
+            if action != answered or self.action_outputs.tolist() != numbers:
                 raise DeviceError(
                     f"{self.link.url}: the device restarted, and call {number} since the last snapshot, done over, was "
-                    f"answered {action} instead of {answered}: it does not compute what it computed before. Run "
+                    f"answered {action} {self.action_outputs.tolist() or ''} instead of {answered} {numbers or ''}: it "
+                    "does not compute what it computed before. Run "
                     "`nrl-edge validate` with this board"
                 )

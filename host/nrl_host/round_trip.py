@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 SHORTEST_PATIENCE_SECONDS = 0.0002
 """Below this a wait is mostly that of the two schedulers."""
 
@@ -29,6 +31,10 @@ class RoundTripTime:
         self._mean += (seconds - self._mean) / 8.0
 
     def patience(self, attempt: int) -> float:
-        """Seconds to wait for a reply to attempt 0, 1, ...: twice as long each time, as the device may just be slow."""
+        """Seconds to wait for a reply to attempt 0, 1, ...: more and more, as the device may just be slow.
+
+        Twice as long every fourth time, not every time: frames are lost one by one here, and nobody else's are in the
+        way.
+        """
         first = max(SHORTEST_PATIENCE_SECONDS, self._mean + 4.0 * self._deviation)
-        return min(first * 2.0 ** min(attempt, 30), self._longest)
+        return min(first * math.pow(2.0, min(attempt, 100) / 4.0), self._longest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nrl_edge.codegen.render import render_folder, write_files
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES, AgentConfiguration
+from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES, GAUSSIAN_BYTES, AgentConfiguration
 
 _MASK_64 = (1 << 64) - 1
 _MASK_32 = (1 << 32) - 1
@@ -33,7 +33,8 @@ def step_draw_bytes(configuration: AgentConfiguration) -> int:
     """Bytes that one step draws: sign bits, the action's number and, with 8-bit parameters, rounding bytes."""
     signs = sum((units + 7) // 8 for units in configuration.hidden)
     rounding = sum(configuration.layer_sizes[:-1]) if configuration.formats.parameter_bits == 8 else 0
-    return configuration.noise_draws * signs + 2 + rounding
+    action = GAUSSIAN_BYTES * configuration.actions if configuration.continuous else 2
+    return configuration.noise_draws * signs + action + rounding
 
 
 def update_draw_bytes(configuration: AgentConfiguration) -> int:
@@ -54,7 +55,7 @@ def largest_draw_bytes(configuration: AgentConfiguration) -> int:
 
 
 def preset_code(configuration: AgentConfiguration) -> int:
-    """NRL_PRESET: 0 for preset edge, 1 or 2 for preset actor-critic with a critic of products or of squares."""
+    """NRL_PRESET: 0 for preset edge, 1, 2, 3 for preset actor-critic with a critic of products, squares, cubes."""
     return 1 + CRITIC_FEATURES.index(configuration.critic_features) if configuration.online else 0
 
 

@@ -11,7 +11,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.messages import load_message_table, messages_variables
 from nrl_edge.codegen.noise import noise_settings
-from nrl_edge.codegen.options import PLAIN, FirmwareOptions, OnChipEnvironment
+from nrl_edge.codegen.options import PLAIN, PROFILE_PHASES, FirmwareOptions, OnChipEnvironment
 from nrl_edge.codegen.render import render_folder, render_template
 from nrl_edge.codegen.store import StoreSettings, program_memory, store_settings
 from nrl_edge.errors import ConfigurationError
@@ -98,6 +98,16 @@ def render_firmware(
             f"entropy mode {entropy_mode!r}: firmware starts with {' or '.join(_BOOT_MODES)} entropy; "
             "set one of them in the experiment"
         )
+    if options.profile != "off" and board.toolchain is None:
+        raise ConfigurationError(
+            f"board {board.id!r} is a process of this computer, whose costs say nothing about a microcontroller: "
+            "choose a board to profile on (`nrl-edge boards` lists them)"
+        )
+    if options.profile != "off" and board.framework is not None:
+        raise ConfigurationError(
+            f"board {board.id!r} is built with {board.framework}, whose port has no counter: profile a board of "
+            "the same core with a port from registers (`nrl-edge boards` lists them)"
+        )
     if entropy_mode in ("raw", "expanded") and board.entropy_source is None:
         raise ConfigurationError(
             f"board {board.id!r} has no hardware generator, which entropy mode {entropy_mode!r} reads; "
@@ -137,11 +147,16 @@ def render_firmware(
         "noise": noise_settings(configuration, board),
         "store": store,
         "link_key": options.link_key,
+        "profile": options.profile,
     }
     # Where the store is, ports see by its settings, and linkers by what they leave to the program.
-    port_variables = {"board": board, "memory": memory, "port": board.port, "store": store}
+    port_variables = {
+        **{"board": board, "memory": memory, "port": board.port, "store": store},
+        "profile": options.profile != "off",
+    }
     for part, contents in (
         ("core", render_core(configuration, seed)),
+        ("profile", _profile_files(options)),
         ("noise", render_folder("noise", {})),
         ("store", _store_files(store)),
         ("guard", _guard_files(options)),
@@ -209,6 +224,13 @@ def _guard_files(options: FirmwareOptions) -> dict[str, str]:
     """What asks for a key; where there is none, only the header that the link includes."""
     files = render_folder("guard", {"link_key": options.link_key or b""})
     return files if options.link_key is not None else {"nrl_guard.h": files["nrl_guard.h"]}
+
+
+def _profile_files(options: FirmwareOptions) -> dict[str, str]:
+    """What counts at the marks of core and link; its nrl_mark.h takes the place of the core's."""
+    if options.profile == "off":
+        return {}
+    return render_folder("profile", {"profile": options.profile, "phases": PROFILE_PHASES})
 
 
 def render_environment(configuration: AgentConfiguration, environment: OnChipEnvironment) -> dict[str, str]:

@@ -29,7 +29,7 @@ PLAIN_CRC_MESSAGES = ("HELLO", "HELLO_REPLY")
 
 FIRST_LOSSY_ID, FIRST_REPLY_ID, LAST_ID = 0x40, 0x80, 0xFF
 
-_TYPE = re.compile(r"(?P<element>u8|u16|u32|i16|i32|char)(\[(?P<count>\d*|inputs)\])?")
+_TYPE = re.compile(r"(?P<element>u8|u16|u32|i16|i32|char)(\[(?P<count>\d*|inputs|outputs)\])?")
 _ELEMENT_BYTES = {"u8": 1, "char": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4}
 _C_TYPES = {"u8": "uint8_t", "char": "char", "u16": "uint16_t", "i16": "int16_t", "u32": "uint32_t", "i32": "int32_t"}
 
@@ -44,7 +44,7 @@ class Field:
     text: str
     element: str
     """Type of one element: u8, u16, u32, i16, i32 or char."""
-    count: int | Literal["inputs", "trailing"] | None
+    count: int | Literal["inputs", "outputs", "trailing"] | None
     """Number of elements of an array; None for a single value."""
     maximum: int
     """Largest number of bytes of a trailing field, 0 for all others."""
@@ -59,12 +59,19 @@ class Field:
         """Bytes of one element."""
         return _ELEMENT_BYTES[self.element]
 
-    def byte_count(self, inputs: int) -> int:
+    def elements(self, inputs: int, outputs: int) -> int:
+        """Number of elements for a network of that many inputs and numbers of an action, 1 of a single value."""
+        if self.count == "inputs":
+            return inputs
+        if self.count == "outputs":
+            return outputs
+        return 1 if self.count is None else cast(int, self.count)
+
+    def byte_count(self, inputs: int, outputs: int = 0) -> int:
         """Bytes of this field in a payload, 0 for a trailing field."""
         if self.trailing:
             return 0
-        count = inputs if self.count == "inputs" else self.count
-        return self.element_bytes * (1 if count is None else cast(int, count))
+        return self.element_bytes * self.elements(inputs, outputs)
 
     @property
     def c_type(self) -> str:
@@ -76,7 +83,7 @@ class Field:
         """Number of elements as a C expression, empty for a single value."""
         if self.count is None:
             return ""
-        return "NRL_INPUTS" if self.count == "inputs" else str(self.count)
+        return {"inputs": "NRL_INPUTS", "outputs": "NRL_OUTPUTS"}.get(str(self.count), str(self.count))
 
     @property
     def c_short(self) -> str:
@@ -86,8 +93,8 @@ class Field:
 
 def c_size(fields: tuple[Field, ...]) -> str:
     """Bytes of some fields, without a trailing one, as a C expression."""
-    fixed = sum(item.byte_count(0) for item in fields if item.count != "inputs")
-    sized = [f"{item.element_bytes}u * NRL_INPUTS" for item in fields if item.count == "inputs"]
+    fixed = sum(item.byte_count(0) for item in fields if item.count not in ("inputs", "outputs"))
+    sized = [f"{item.element_bytes}u * {item.c_count}" for item in fields if item.count in ("inputs", "outputs")]
     return " + ".join([*([f"{fixed}u"] if fixed or not sized else []), *sized])
 
 
@@ -117,9 +124,9 @@ class Message:
     protected: bool = False
     """A request that a device with a key takes only after AUTHORIZE."""
 
-    def payload_bytes(self, inputs: int) -> int:
-        """Bytes of the payload for a network with that many inputs, without a trailing field."""
-        return sum(item.byte_count(inputs) for item in self.fields)
+    def payload_bytes(self, inputs: int, outputs: int = 0) -> int:
+        """Bytes of the payload for a network of that many inputs and numbers of an action, without a trailing field."""
+        return sum(item.byte_count(inputs, outputs) for item in self.fields)
 
     def field(self, name: str) -> Field:
         """The field of that name. Raises KeyError where there is none."""
@@ -211,11 +218,11 @@ def _field(entry: dict[str, Any], where: str) -> Field:
     if unknown or match is None or not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not entry.get("text"):
         raise ConfigurationError(f"message table: {where}: {entry} is no field; needed are name, type and text")
     written = match["count"]
-    count: int | Literal["inputs", "trailing"] | None
+    count: int | Literal["inputs", "outputs", "trailing"] | None
     if written is None:
         count = None
-    elif written == "inputs":
-        count = "inputs"
+    elif written == "inputs" or written == "outputs":
+        count = cast(Literal["inputs", "outputs"], written)
     elif written == "":
         count = "trailing"
     else:
@@ -236,6 +243,8 @@ def _fields(entries: list[dict[str, Any]], where: str) -> tuple[Field, ...]:
         raise ConfigurationError(f"message table: {where}: a field name is used twice")
     if any(item.trailing for item in fields[:-1]):
         raise ConfigurationError(f"message table: {where}: only the last field may be u8[]")
+    if any(item.count == "outputs" for item in fields[:-1]):
+        raise ConfigurationError(f"message table: {where}: only the last field may be sized by the outputs")
     return fields
 
 

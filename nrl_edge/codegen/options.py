@@ -5,12 +5,21 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, experiment_scale_exponents
 from nrl_edge.tasks.fixed_cartpole import INPUTS as CARTPOLE_INPUTS
 
 LINK_KEY_BYTES = 32
+
+ProfileDetail = Literal["off", "steps", "phases"]
+PROFILE_DETAILS: tuple[ProfileDetail, ...] = ("off", "steps", "phases")
+"""How much a build counts of what it costs, at the index that PROFILE_REPLY carries."""
+PROFILE_PHASES = (
+    *("link", "other", "observation", "noise", "forward", "difference", "policy", "trace", "critic", "update"),
+)
+"""Phases of a call of step, in the order that PROFILE_REPLY carries them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class FirmwareOptions:
 
     environment: OnChipEnvironment | None = None
     """What the firmware simulates; None: its agent's environment is on the other side of the link."""
+    profile: ProfileDetail = "off"
+    """What the firmware counts of what it costs, at the price of being larger and slower (docs/profile.md)."""
 
     def __post_init__(self) -> None:
         if self.link_key is not None and len(self.link_key) != LINK_KEY_BYTES:
@@ -43,7 +54,7 @@ class FirmwareOptions:
 
 
 PLAIN = FirmwareOptions()
-"""Neither weight store nor key, and no environment."""
+"""Neither weight store nor key, no environment, and nothing is counted."""
 
 
 def firmware_options(experiment: Experiment) -> FirmwareOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nrl_edge import __version__
@@ -12,7 +13,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.core import render_core
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
-from nrl_edge.codegen.options import firmware_options
+from nrl_edge.codegen.options import ProfileDetail, firmware_options
 from nrl_edge.codegen.render import render_template, write_files
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, explicit_experiment
@@ -31,16 +32,20 @@ _FLAGS_OF_BOTH = ("-m", "-O", "-ffreestanding", "-nostdlib")
 """How flags begin that the linker's command line needs as the compiler's does."""
 
 
-def render_project(experiment: Experiment, configuration: AgentConfiguration) -> dict[str, str]:
-    """All files of the project by their path inside it. The same experiment always gives the same text."""
+def render_project(
+    experiment: Experiment, configuration: AgentConfiguration, *, profile: ProfileDetail = "off"
+) -> dict[str, str]:
+    """All files of the project by their path inside it. The same experiment always gives the same text.
+
+    `profile` is what the firmware counts of what it costs (docs/profile.md).
+    """
     board = find_board(experiment.board.id)
-    flags, libraries = build_flags(board)
     files = render_firmware(
         configuration,
         seed=experiment.entropy.seed,
         entropy_mode=experiment.entropy.mode,
         board=board,
-        options=firmware_options(experiment),
+        options=replace(firmware_options(experiment), profile=profile),
     )
     core = set(render_core(configuration))
     values = {
@@ -52,17 +57,9 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
         "environment": experiment.board.id,
         "board": board,
         "compile_command": compile_command(board, LINKER_SCRIPT in files),
-        "flags": flags,
-        "libraries": libraries,
-        "link_flags": [flag for flag in flags if flag.startswith(_FLAGS_OF_BOTH)],
-        "link_flags_script": LINK_FLAGS_SCRIPT,
-        "local_platform": LOCAL_PLATFORM,
-        "linker_script": LINKER_SCRIPT if LINKER_SCRIPT in files else None,
         "core_files": sorted(path for path in files if Path(path).name in core),
     }
-    files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
-    if board.toolchain is not None:
-        files[LINK_FLAGS_SCRIPT] = render_template(f"project/{LINK_FLAGS_SCRIPT}.j2", values)
+    files |= render_build_files(board, configuration.description, LINKER_SCRIPT in files)
     files["README.md"] = render_template("project/README.md.j2", values)
     files["experiment.toml"] = explicit_experiment(experiment, configuration.formats).to_toml()
     manifest = {
@@ -76,6 +73,26 @@ def render_project(experiment: Experiment, configuration: AgentConfiguration) ->
     return files
 
 
+def render_build_files(board: Board, description: str, has_linker_script: bool) -> dict[str, str]:
+    """What PlatformIO builds a project of a board with: {path: text}. `description` is what the firmware is."""
+    flags, libraries = build_flags(board)
+    values = {
+        "description": description,
+        "environment": board.id,
+        "board": board,
+        "flags": flags,
+        "libraries": libraries,
+        "link_flags": [flag for flag in flags if flag.startswith(_FLAGS_OF_BOTH)],
+        "link_flags_script": LINK_FLAGS_SCRIPT,
+        "local_platform": LOCAL_PLATFORM,
+        "linker_script": LINKER_SCRIPT if has_linker_script else None,
+    }
+    files = {"platformio.ini": render_template("project/platformio.ini.j2", values)}
+    if board.toolchain is not None and board.framework is None:
+        files[LINK_FLAGS_SCRIPT] = render_template(f"project/{LINK_FLAGS_SCRIPT}.j2", values)
+    return files
+
+
 def compile_command(board: Board, has_linker_script: bool) -> str:
     """The shell command that compiles and links a project of a board with a cross compiler, in the project's folder."""
     flags, libraries = build_flags(board)
@@ -84,8 +101,17 @@ def compile_command(board: Board, has_linker_script: bool) -> str:
     return f"{board.toolchain}-gcc {options} src/*.c src/*/*.c {' '.join((*libraries, '-o', 'firmware.elf'))}"
 
 
-def write_project(experiment: Experiment, configuration: AgentConfiguration, folder: Path) -> list[Path]:
-    """Write the project into `folder` and return its files.
+def write_project(
+    experiment: Experiment,
+    configuration: AgentConfiguration,
+    folder: Path,
+    *,
+    dry_run: bool = False,
+    profile: ProfileDetail = "off",
+) -> list[Path]:
+    """Write the project into `folder` and return its files; with `dry_run` nothing is written or removed.
+
+    `profile` is as for `render_project`.
 
     An earlier generated project in the folder is replaced, file by file, and nothing else is touched. Raises
     ConfigurationError where the folder holds something that was not generated, or cannot be written.
@@ -97,7 +123,9 @@ def write_project(experiment: Experiment, configuration: AgentConfiguration, fol
             raise ConfigurationError(
                 f"{folder} is not empty and holds no generated project; name an empty or new folder with --output"
             )
-        files = render_project(experiment, configuration)
+        files = render_project(experiment, configuration, profile=profile)
+        if dry_run:
+            return [folder / name for name in files]
         remove_stale(folder, files, MARKER)
         return write_files(files, folder)
     except OSError as error:

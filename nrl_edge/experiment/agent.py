@@ -13,9 +13,17 @@ from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment.load import parse_experiment
 from nrl_edge.experiment.schema import AUTOMATIC, Experiment, Float64Section, FormatsSection, LearningSection
-from nrl_edge.fixedpoint.configuration import ONLINE_TRACE_FRAC_BITS, AgentConfiguration, Formats
+from nrl_edge.fixedpoint.configuration import (
+    CRITIC_TRACE_DECAY,
+    DEFAULT_BLOCK_STEPS,
+    DEFAULT_DISCOUNT_EXPONENT,
+    ONLINE_TRACE_FRAC_BITS,
+    AgentConfiguration,
+    Formats,
+)
 from nrl_edge.fixedpoint.range_analysis import FixedFormats, RangeReport, analyse_ranges, choose_task_scale
 from nrl_edge.learning.settings import LearningSettings
+from nrl_edge.strict_toml import power_of_two_exponent
 from nrl_edge.tasks.task import Task, TaskSettings, make_task
 
 Result = TypeVar("Result")
@@ -25,9 +33,16 @@ NARROW_FAN_IN = 64
 
 
 def agent_configuration(
-    experiment: Experiment, inputs: int, actions: int, observation_frac_bits: int | None = None
+    experiment: Experiment,
+    inputs: int,
+    actions: int,
+    observation_frac_bits: int | None = None,
+    *,
+    continuous: bool = False,
 ) -> AgentConfiguration:
     """The fixed-point agent of an experiment on a task with so many inputs and actions.
+
+    `continuous`: the actions are the numbers of one action.
 
     Formats that the file leaves out are the proven ones, with `observation_frac_bits` (10 where None) for observations;
     `resolve_agent` chooses them by the task. Raises ConfigurationError for float64 experiments and for agents that
@@ -47,6 +62,10 @@ def agent_configuration(
         weight, trace = (12 if fan_in <= NARROW_FAN_IN else 11), (8 if immediate else 5)
     else:
         weight, trace = 5, 0
+    if continuous and kind == "int16":
+        # An output is a number here, no logit that only its difference to others counts of: with 12 bits the row limit,
+        # magnitudes that sum to 16, stopped Pendulum's policies short (docs/results.md).
+        weight = 11
     if online:
         trace = ONLINE_TRACE_FRAC_BITS[16 if kind == "int16" else 8]
     exponent = learning.learning_rate_exponent
@@ -79,6 +98,11 @@ def agent_configuration(
             preset="actor-critic" if online else "edge",
             critic_features=learning.critic_features or "products",
             noise_draws=learning.noise_draws or 1,
+            policy="gaussian" if continuous else "softmax",
+            discount_exponent=DEFAULT_DISCOUNT_EXPONENT
+            if learning.discount is None
+            else -(power_of_two_exponent(1.0 - learning.discount) or 0),
+            block_steps=learning.block_steps or DEFAULT_BLOCK_STEPS,
         )
     except ConfigurationError as error:
         raise ConfigurationError(
@@ -94,6 +118,9 @@ def resolve_agent(experiment: Experiment) -> AgentConfiguration:
     """
     task = make_experiment_task(experiment)
     task.close()
+    if task.continuous is not None:
+        # The analysis simulates a softmax; of a Gaussian policy nothing is known but what was measured on one task.
+        return agent_configuration(experiment, task.inputs, task.actions, continuous=True)
     given = FixedFormats(**asdict(experiment.arithmetic.formats))
     if None in given and experiment.arithmetic.kind != "float64":
         agent_configuration(experiment, task.inputs, task.actions)  # refuses what no formats would help
@@ -151,6 +178,8 @@ def _cache_key(experiment: Experiment) -> tuple[str, str, str]:
         sigma=None,
         episodes=1,
         critic_features=None,
+        discount=None,
+        block_steps=None,
         noise_draws=1,
         float64=Float64Section(),
     )
@@ -194,14 +223,16 @@ def _named(name: str, work: Callable[[], Result]) -> Result:
 def task_settings(experiment: Experiment) -> TaskSettings:
     """The experiment's task as the trainer takes it."""
     task = experiment.task
-    return TaskSettings(task.id, dict(task.kwargs), experiment_scale_exponents(experiment), task.threshold)
+    return TaskSettings(
+        task.id, dict(task.kwargs), experiment_scale_exponents(experiment), task.threshold, task.action_exponents
+    )
 
 
 def make_experiment_task(experiment: Experiment) -> Task:
     """The experiment's task. Raises ConfigurationError, naming the file, where it cannot be made."""
     task, exponents = experiment.task, experiment_scale_exponents(experiment)
     try:
-        return make_task(task.id, task.kwargs, exponents)
+        return make_task(task.id, task.kwargs, exponents, task.action_exponents)
     except ConfigurationError as error:
         raise ConfigurationError(f"{experiment.name}: {error}") from error
 
@@ -226,6 +257,9 @@ def learning_settings(experiment: Experiment) -> LearningSettings:
             actor_step=learning.learning_rate,
             update_norm=learning.clip,
             critic_features=learning.critic_features or "products",
+            discount=settings.discount if learning.discount is None else learning.discount,
+            block_steps=learning.block_steps or settings.block_steps,
+            critic_trace_decay=CRITIC_TRACE_DECAY[learning.critic_features or "products"] / 64,
         )
     return settings if learning.sigma is None else replace(settings, sigma=learning.sigma)
 

@@ -27,7 +27,9 @@ from nrl_edge.experiment.schema import (
 )
 from nrl_edge.fixedpoint.configuration import (
     AGENT_PRESETS,
+    BLOCK_STEPS,
     CRITIC_FEATURES,
+    DISCOUNT_EXPONENTS,
     MAX_HIDDEN_LAYERS,
     MAX_HIDDEN_UNITS,
     NOISE_DRAWS,
@@ -55,6 +57,7 @@ MAX_LEARNING_RATE_EXPONENT = 20
 MAX_CLIP_EXPONENT = 8
 MAX_NOISY_PASSES = 64
 MAX_NOISE_DRAWS = 64
+MAX_BLOCK_STEPS = 1024
 LARGEST_SAVE_EVERY = 65535
 """Episodes; what the link has room for."""
 
@@ -152,7 +155,8 @@ def _task(table: Table) -> TaskSection:
     task = TaskSection(
         id=task_id,
         kwargs=kwargs,
-        observation_scale=_observation_scale(table),
+        observation_scale=_scale(table, "observation_scale", "inputs"),
+        action_scale=_scale(table, "action_scale", "numbers of an action"),
         reward=table.choice("reward", _REWARDS, "delayed"),
         threshold=table.number("threshold") if table.has("threshold") else None,
         seed=_seed(table) if table.has("seed") else None,
@@ -163,8 +167,7 @@ def _task(table: Table) -> TaskSection:
     return task
 
 
-def _observation_scale(table: Table) -> float | tuple[float, ...] | Literal["auto"]:
-    key = "observation_scale"
+def _scale(table: Table, key: str, what: str) -> float | tuple[float, ...] | Literal["auto"]:
     if not table.has(key) or table.value(key) == AUTOMATIC:
         return AUTOMATIC
     value = table.value(key)
@@ -174,7 +177,7 @@ def _observation_scale(table: Table) -> float | tuple[float, ...] | Literal["aut
         table.fail(
             key,
             "factors that are powers of two (0.5, 1, 2, 4, 8, ...) from 2^-30 to 2^30 are needed, one for all "
-            'inputs or an array such as [1, 1, 8, 1] with one an input, or "auto"',
+            f'{what} or an array such as [1, 1, 8, 1] with one for each, or "auto"',
         )
     scale = tuple(float(factor) for factor in factors)
     return scale if isinstance(value, list) else scale[0]
@@ -219,6 +222,7 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
         features = table.choice("critic_features", CRITIC_FEATURES, "products")
     elif table.has("critic_features"):
         table.fail("critic_features", f"preset {preset} has no critic; allowed with preset actor-critic")
+    discount, block = _online(table, fixed_point, preset)
     draws = None
     if rule == "nrl" and preset != "paper":
         draws = table.integer("noise_draws", 1, MAX_NOISE_DRAWS, 1)
@@ -238,10 +242,30 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
         episodes=table.integer("episodes", 1, MAX_EPISODES, LearningSection.episodes),
         sigma=sigma,
         critic_features=features,
+        discount=discount,
+        block_steps=block,
         noise_draws=draws,
         float64=_float64(table, fixed_point, rule, preset),
     )
     return learning
+
+
+def _online(table: Table, fixed_point: bool, preset: Preset) -> tuple[float | None, int | None]:
+    """`discount` and `block_steps`, None where they are not given."""
+    for key in ("discount", "block_steps"):
+        if table.has(key) and preset != "actor-critic":
+            table.fail(key, f"preset {preset} learns from whole returns or single rewards; allowed with actor-critic")
+    discount = table.number("discount") if table.has("discount") else None
+    if discount is not None:
+        if not 0.0 <= discount < 1.0:
+            table.fail("discount", "a number from 0 to below 1, such as 0.984375 (63/64), is needed")
+        if fixed_point and -(power_of_two_exponent(1.0 - discount) or 0) not in DISCOUNT_EXPONENTS:
+            allowed = ", ".join(f"{1.0 - 2.0**-exponent:.10g}" for exponent in DISCOUNT_EXPONENTS)
+            table.fail("discount", f"in fixed point 1 - 2^-4 to 1 - 2^-8 are possible: {allowed}")
+    block = table.integer("block_steps", 1, MAX_BLOCK_STEPS) if table.has("block_steps") else None
+    if fixed_point and block is not None and block not in BLOCK_STEPS:
+        table.fail("block_steps", "1, 2 or 4 are possible in fixed point")
+    return discount, block
 
 
 def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -> Float64Section:

@@ -31,24 +31,28 @@ class Choices:
     board: str = "desktop"
 
 
-def new_experiment(folder: str | Path, task: str = "cartpole", choices: Choices | None = None) -> Path:
+def new_experiment(
+    folder: str | Path, task: str = "cartpole", choices: Choices | None = None, *, dry_run: bool = False
+) -> Path:
     """Write `experiment.toml`, with a comment for every choice, into a folder that is made where it is missing.
 
-    `task` is a short name (those of TASK_DEFAULTS, such as cartpole) or any gymnasium id. Returns the file's path.
-    Raises ConfigurationError where the file exists already, the task is not known or does not fit, a choice cannot be
-    made, or the folder cannot be written.
+    `task` is a short name (those of TASK_DEFAULTS, such as cartpole) or any gymnasium id. Returns the file's path; with
+    `dry_run` nothing is written. Raises ConfigurationError where the file exists already, the task is not known or does
+    not fit, a choice cannot be made, or the folder cannot be written.
     """
     path = Path(folder) / EXPERIMENT_FILE
     if path.exists():
         raise ConfigurationError(f"{path} exists already and stays as it is; name another folder, or remove the file")
     text = experiment_text(task, choices)
+    if dry_run:
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # "x" refuses a file that appeared since the check above.
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error}") from error
+        raise ConfigurationError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
     return path
 
 

@@ -28,6 +28,9 @@ class TaskSection:
     observation_scale: float | tuple[float, ...] | Literal["auto"] = AUTOMATIC
     """Factors, each a power of two: one an input, or one for all. Aim at scaled magnitudes of about 1 to 10, as "auto"
     does: it looks at the task."""
+    action_scale: float | tuple[float, ...] | Literal["auto"] = AUTOMATIC
+    """Box actions: what one standard deviation of the policy is in the environment's units, a power of two, one for
+    each number of an action or one for all. "auto": the smallest that is not below half of the number's range."""
     reward: RewardMode = "delayed"
     """`delayed`: learn at the end of an episode from its return. `immediate`: learn at every step from its reward."""
     threshold: float | None = None
@@ -45,6 +48,15 @@ class TaskSection:
         if isinstance(self.observation_scale, tuple):
             return tuple(_exponent(factor) for factor in self.observation_scale)
         return _exponent(self.observation_scale)
+
+    @property
+    def action_exponents(self) -> int | tuple[int, ...] | None:
+        """`action_scale` as exponents of two; None where it is automatic."""
+        if self.action_scale == AUTOMATIC:
+            return None
+        if isinstance(self.action_scale, tuple):
+            return tuple(_exponent(factor) for factor in self.action_scale)
+        return _exponent(self.action_scale)
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,11 @@ class LearningSection:
     REINFORCE)."""
     critic_features: CriticFeatures | None = None
     """What the critic of preset `actor-critic` is linear in: `products` of inputs (1, x_i, x_i x_j) or their `squares`
-    only, for many inputs; None with other presets."""
+    only, for many inputs, or `cubes`, products of three of few inputs; None with other presets."""
+    discount: float | None = None
+    """Discount of the critic of preset `actor-critic`; fixed point takes 1 - 2^-4 to 1 - 2^-8. None: 127/128."""
+    block_steps: int | None = None
+    """Steps between two updates of preset `actor-critic` within an episode; 1, 2 or 4 in fixed point. None: 4."""
     noise_draws: int | None = 1
     """NRL `edge` and `actor-critic`: noise vectors a step, whose differences are averaged in the traces; 1, 2 or 4 in
     fixed point. None where the rule has no such draws."""
@@ -249,6 +265,13 @@ class Experiment:
                 "observation_scale": [_short(factor) for factor in scale]
                 if isinstance(scale, tuple)
                 else (scale if isinstance(scale, str) else _short(scale)),
+                "action_scale": None
+                if task.action_scale == AUTOMATIC
+                else (
+                    [_short(factor) for factor in task.action_scale]
+                    if isinstance(task.action_scale, tuple)
+                    else (task.action_scale if isinstance(task.action_scale, str) else _short(task.action_scale))
+                ),
                 "reward": task.reward,
                 "threshold": None if task.threshold is None else _short(task.threshold),
                 "seed": task.seed,
@@ -263,6 +286,8 @@ class Experiment:
                 "episodes": learning.episodes,
                 "sigma": learning.sigma,
                 "critic_features": learning.critic_features,
+                "discount": learning.discount,
+                "block_steps": learning.block_steps,
                 "noise_draws": learning.noise_draws,
             },
             "learning.float64": learning.float64.given(),

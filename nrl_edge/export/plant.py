@@ -7,8 +7,7 @@ import re
 from nrl_edge import __version__
 from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.firmware import LINKER_SCRIPT, build_id, place, port_folders, render_firmware
-from nrl_edge.codegen.flags import build_flags
-from nrl_edge.codegen.project import compile_command
+from nrl_edge.codegen.project import compile_command, render_build_files
 from nrl_edge.codegen.render import TEMPLATE_SUFFIX, render_folder, render_template
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.resources import templates_folder
@@ -60,18 +59,12 @@ def render_plant_project(board: Board | str) -> dict[str, str]:
     """`render_plant` with what builds and explains it."""
     board = find_board(board) if isinstance(board, str) else board
     files = render_plant(board)
-    flags, libraries = build_flags(board)
+    files |= render_build_files(board, "a plant: a pole on a cart", LINKER_SCRIPT in files)
     values = {
         "version": __version__,
-        "description": "a plant: a pole on a cart",
         "environment": board.id,
         "board": board,
         "compile_command": compile_command(board, LINKER_SCRIPT in files),
-        "flags": flags,
-        "libraries": libraries,
-        "linker_script": LINKER_SCRIPT if LINKER_SCRIPT in files else None,
     }
-    if board.toolchain is None or board.platformio is not None:
-        files["platformio.ini"] = render_template("project/platformio.ini.j2", values)
     files["README.md"] = render_template("export/plant/README.md.j2", values)
     return dict(sorted(files.items()))

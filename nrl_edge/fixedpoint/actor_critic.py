@@ -12,19 +12,18 @@ from nrl_edge.fixedpoint.arithmetic import IntegerArray, IntegerOrArray, round_s
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.fixedpoint.reference import MAX_SHIFT, IntegerAgent, refused_snapshot
 
-BLOCK_STEPS = 4
 CRITIC_FRAC_BITS = 24
 CRITIC_LIMIT = 1 << 30
 """Critic weights stay within +-64."""
 VALUE_FRAC_BITS = 15
 """Of values V, prediction errors delta and their sum D."""
-DISCOUNT_SHIFT = 7
-"""gamma is 1 - 2^-7."""
 DELTA_LIMIT = 32767
 TRACE_FRAC_BITS = 28
 """Of the critic's trace z_c."""
 MAX_PLACE_SHIFT = 30
 SQRT_2_POW_31 = 46340
+CUBE_ROOT_2_POW_46, CUBE_ROOT_2_POW_47 = 41285, 52015
+"""2^15 times the cube roots of 2 and of 4: where the cube of a 16-bit number passes a power of two."""
 
 
 def product_16(a: IntegerOrArray, b: int) -> IntegerOrArray:
@@ -47,6 +46,9 @@ class Critic:
         self._reward_frac_bits = configuration.formats.reward_frac_bits
         self._left = np.array([i for i, _ in configuration.critic_pairs])
         self._right = np.array([j for _, j in configuration.critic_pairs])
+        self._triples = configuration.critic_triples
+        self._trace_decay = configuration.critic_trace_decay
+        self._discount_exponent = configuration.discount_exponent
         self.weights: IntegerArray = np.zeros(configuration.critic_parameters, np.int64)
         """v in Q24."""
         self.trace: IntegerArray = np.zeros(configuration.critic_parameters, np.int64)
@@ -61,11 +63,20 @@ class Critic:
         to_value = 16 - self._frac_bits
         limit = 1 << (30 - to_value)
         inputs = observation.tolist()
-        constant, linear, products = self.weights[0], self.weights[1 : 1 + len(inputs)], self.weights[1 + len(inputs) :]
+        pairs = list(zip(self._left.tolist(), self._right.tolist(), strict=True))
+        ends = np.cumsum([1, len(inputs), len(pairs)])
+        constant, linear, products, cubes = np.split(self.weights, ends)
         slopes = [weight >> to_value for weight in linear.tolist()]
-        for i, j, weight in zip(self._left.tolist(), self._right.tolist(), products.tolist(), strict=True):
+        factors = products.tolist()
+        if self._triples:
+            curvatures = {pair: weight >> to_value for pair, weight in zip(pairs, factors, strict=True)}
+            for (i, j, k), weight in zip(self._triples, cubes.tolist(), strict=True):
+                changed = curvatures[i, j] + product_16(weight, inputs[k])
+                curvatures[i, j] = min(max(changed, -limit), limit)
+            factors = [curvatures[pair] << to_value for pair in pairs]
+        for (i, j), weight in zip(pairs, factors, strict=True):
             slopes[i] = min(max(slopes[i] + product_16(weight, inputs[j]), -limit), limit)
-        total = int(constant) >> to_value
+        total = int(constant[0]) >> to_value
         for slope, x in zip(slopes, inputs, strict=True):
             total = min(max(total + product_16(slope << to_value, x), -limit), limit)
         return round_shift(total, self._frac_bits - 7)
@@ -83,22 +94,30 @@ class Critic:
         scale = TRACE_FRAC_BITS - exponent
         linear = place(observation, scale - self._frac_bits)
         products = place(observation[self._left] * observation[self._right], scale - 2 * self._frac_bits)
-        features = np.concatenate((place(np.ones(1, np.int64), scale), linear, products))
-        self.trace = round_shift(51 * self.trace, 6) + features
+        cubes = np.array(
+            [product_16(int(observation[i] * observation[j]), int(observation[k])) for i, j, k in self._triples],
+            np.int64,
+        )
+        cubes = place(cubes, scale + 16 - 3 * self._frac_bits)
+        features = np.concatenate((place(np.ones(1, np.int64), scale), linear, products, cubes))
+        self.trace = round_shift(self._trace_decay * self.trace, 6) + features
 
     def _normaliser_exponent(self, observation: IntegerArray) -> int:
-        """e, n = 2^e being the smallest power of two above P^2; P follows its peak."""
+        """e, n = 2^e being the smallest power of two above P^2, or P^3 for cubes; P follows its peak."""
         bound = (1 << (2 * self._frac_bits - 6)) + int(((observation * observation + 63) >> 6).sum())
         self.peak = max(bound, self.peak - (self.peak >> 7))
         bits = self.peak.bit_length()
         leading = self.peak >> (bits - 16) if bits >= 16 else self.peak << (16 - bits)
+        if self._triples:
+            powers = 16 + (leading > CUBE_ROOT_2_POW_46) + (leading > CUBE_ROOT_2_POW_47)
+            return 3 * bits - 6 * self._frac_bits + powers
         return 2 * bits - 4 * self._frac_bits + (11 if leading <= SQRT_2_POW_31 else 12)
 
     def learn(self, reward: int, next_value: int) -> int:
         """Learn from a reward and the value of what it led to; returns delta in Q15."""
-        to_scaled = 8 - self._reward_frac_bits
+        to_scaled = VALUE_FRAC_BITS - self._discount_exponent - self._reward_frac_bits
         scaled_reward = reward << to_scaled if to_scaled >= 0 else round_shift(reward, -to_scaled)
-        delta = scaled_reward + next_value - round_shift(next_value, DISCOUNT_SHIFT) - self._value
+        delta = scaled_reward + next_value - round_shift(next_value, self._discount_exponent) - self._value
         narrow_delta = saturate_scalar(round_shift(delta, 3), 16)
         changed = self.weights + round_shift(product_16(self.trace, narrow_delta), 3)
         self.weights = np.minimum(np.maximum(changed, -CRITIC_LIMIT), CRITIC_LIMIT)
@@ -134,7 +153,7 @@ class ActorCriticAgent(IntegerAgent):
         delta = self.critic.learn(reward, 0 if terminated else self.critic.value(observation))
         self.block_delta = min(max(self.block_delta + delta, -DELTA_LIMIT), DELTA_LIMIT)
         self.block_steps += 1
-        if ended or self.block_steps == BLOCK_STEPS:
+        if ended or self.block_steps == self._configuration.block_steps:
             self._update()
             self.block_delta = self.block_steps = 0
         if ended:

@@ -19,12 +19,30 @@ PROBABILITY_FRAC_BITS = 16
 ERROR_FRAC_BITS = 14
 
 AgentPreset = Literal["edge", "actor-critic"]
-CriticFeatures = Literal["products", "squares"]
+CriticFeatures = Literal["products", "squares", "cubes"]
+Policy = Literal["softmax", "gaussian"]
 AGENT_PRESETS: tuple[AgentPreset, ...] = ("edge", "actor-critic")
-CRITIC_FEATURES: tuple[CriticFeatures, ...] = ("products", "squares")
+CRITIC_FEATURES: tuple[CriticFeatures, ...] = ("products", "squares", "cubes")
+POLICIES: tuple[Policy, ...] = ("softmax", "gaussian")
 
 MIN_CRITIC_OBSERVATION_FRAC_BITS = 7
 """Smallest Fx of an online agent: with less the critic's values would lose their last bits (section 11)."""
+
+DISCOUNT_EXPONENTS = (4, 5, 6, 7, 8)
+"""G of an online agent, whose discount is 1 - 2^-G."""
+BLOCK_STEPS = (1, 2, 4)
+"""S of an online agent: steps between two updates of its network."""
+DEFAULT_DISCOUNT_EXPONENT, DEFAULT_BLOCK_STEPS = 7, 4
+MAX_CUBIC_INPUTS = 8
+"""Inputs that a critic of cubes takes: it has 165 features then."""
+
+CRITIC_TRACE_DECAY: dict[CriticFeatures, int] = {"products": 51, "squares": 51, "cubes": 54}
+"""In 64ths, by features."""
+
+MIN_CONTINUOUS_OBSERVATION_FRAC_BITS = 2
+"""Smallest Fx of an agent with continuous actions, so that its output's errors are always shifted down."""
+GAUSSIAN_BYTES = 12
+"""Random bytes whose sum is one normally distributed number (section 12)."""
 
 NOISE_DRAWS = (1, 2, 4)
 """Noise draws a step that fixed point can average: by a shift."""
@@ -79,7 +97,7 @@ class AgentConfiguration:
     hidden: tuple[int, ...]
     """Units of each hidden layer, n_1..n_L."""
     actions: int
-    """Number of discrete actions, n_o."""
+    """Outputs n_o: discrete actions, or the numbers of a continuous action (policy `gaussian`)."""
     formats: Formats = field(default_factory=Formats)
     learning_rate_exponent: int = 6
     """K: the learning rate is 2^-K."""
@@ -90,9 +108,16 @@ class AgentConfiguration:
     preset: AgentPreset = "edge"
     """`actor-critic` learns online from a critic's prediction errors (section 11), whatever becomes of the episode."""
     critic_features: CriticFeatures = "products"
-    """What the critic of an online agent is linear in: 1, x_i and all products x_i x_j, or 1, x_i and their squares."""
+    """What the critic of an online agent is linear in: 1, x_i and all products x_i x_j; with `squares` 1, x_i and their
+    squares; with `cubes` all products of three inputs too."""
     noise_draws: int = 1
     """M: noise draws a step, each with its own difference pass; their mean goes into the traces."""
+    policy: Policy = "softmax"
+    """`softmax` chooses one of the actions; `gaussian` (section 12) gives numbers, normally distributed."""
+    discount_exponent: int = 7
+    """G of an online agent: its discount is 1 - 2^-G."""
+    block_steps: int = 4
+    """S of an online agent: it updates its network every so many steps."""
 
     def __post_init__(self) -> None:
         def check(name: str, value: int, low: int, high: int) -> None:
@@ -103,7 +128,14 @@ class AgentConfiguration:
         check("hidden layers", len(self.hidden), 1, MAX_HIDDEN_LAYERS)
         for units in self.hidden:
             check("hidden units", units, 1, MAX_HIDDEN_UNITS)
-        check("actions", self.actions, MIN_ACTIONS, MAX_ACTIONS)
+        if self.policy not in POLICIES:
+            raise ConfigurationError(f"policy = {self.policy!r}: allowed are {', '.join(POLICIES)}")
+        if self.continuous and self.formats.observation_frac_bits < MIN_CONTINUOUS_OBSERVATION_FRAC_BITS:
+            raise ConfigurationError(
+                f"observation_frac_bits = {self.formats.observation_frac_bits}: a gaussian policy takes at least "
+                f"{MIN_CONTINUOUS_OBSERVATION_FRAC_BITS}"
+            )
+        check("actions", self.actions, 1 if self.continuous else MIN_ACTIONS, MAX_ACTIONS)
         check("learning_rate_exponent", self.learning_rate_exponent, 0, 20)
         if self.clip_exponent is not None:
             check("clip_exponent", self.clip_exponent, 0, 8)
@@ -125,13 +157,45 @@ class AgentConfiguration:
                     f"observation_frac_bits = {self.formats.observation_frac_bits}: an online agent needs at least "
                     f"{MIN_CRITIC_OBSERVATION_FRAC_BITS}, which holds scaled observations up to 256"
                 )
-        elif self.critic_features != "products":
-            raise ConfigurationError("critic_features belongs to preset actor-critic: an edge agent has no critic")
+            if self.critic_features == "cubes" and self.inputs > MAX_CUBIC_INPUTS:
+                raise ConfigurationError(
+                    f"critic_features = 'cubes' with {self.inputs} inputs: a critic of cubes takes up to "
+                    f"{MAX_CUBIC_INPUTS}; products and squares take more"
+                )
+            if self.discount_exponent not in DISCOUNT_EXPONENTS:
+                raise ConfigurationError(
+                    f"discount_exponent = {self.discount_exponent}: an online agent takes {DISCOUNT_EXPONENTS[0]} to "
+                    f"{DISCOUNT_EXPONENTS[-1]}"
+                )
+            if self.discount_exponent + self.formats.reward_frac_bits < 7:
+                raise ConfigurationError(
+                    f"reward_frac_bits = {self.formats.reward_frac_bits}: discount 1 - 2^-{self.discount_exponent} "
+                    f"needs at least {7 - self.discount_exponent}, or rewards would leave 32 bits"
+                )
+            if self.block_steps not in BLOCK_STEPS:
+                raise ConfigurationError(f"block_steps = {self.block_steps}: an online agent takes 1, 2 or 4")
+        elif (self.critic_features, self.discount_exponent, self.block_steps) != ("products", 7, 4):
+            raise ConfigurationError(
+                "critic_features, discount_exponent and block_steps belong to preset actor-critic: "
+                "an edge agent has no critic"
+            )
 
     @property
     def online(self) -> bool:
         """Whether this is an agent of section 11."""
         return self.preset == "actor-critic"
+
+    @property
+    def continuous(self) -> bool:
+        """Whether this is an agent of section 12, whose action is `actions` numbers."""
+        return self.policy == "gaussian"
+
+    @property
+    def critic_triples(self) -> tuple[tuple[int, int, int], ...]:
+        """Inputs i <= j <= k whose product is a feature of a critic of cubes, in the order of the features."""
+        if not self.online or self.critic_features != "cubes":
+            return ()
+        return tuple((i, j, k) for i, j in self.critic_pairs for k in range(j, self.inputs))
 
     @property
     def critic_pairs(self) -> tuple[tuple[int, int], ...]:
@@ -143,9 +207,14 @@ class AgentConfiguration:
         return tuple((i, j) for i in range(self.inputs) for j in range(i, self.inputs))
 
     @property
+    def critic_trace_decay(self) -> int:
+        """What remains of the critic's trace a step, in 64ths."""
+        return CRITIC_TRACE_DECAY[self.critic_features]
+
+    @property
     def critic_parameters(self) -> int:
         """Number of features of the critic, F; 0 without a critic."""
-        return 1 + self.inputs + len(self.critic_pairs) if self.online else 0
+        return 1 + self.inputs + len(self.critic_pairs) + len(self.critic_triples) if self.online else 0
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -190,7 +259,10 @@ class AgentConfiguration:
             f" C={'off' if self.clip_exponent is None else self.clip_exponent}"
             f" reward={'immediate' if self.immediate_reward else 'delayed'}"
             f"{f' preset={self.preset} critic={self.critic_features}' if self.online else ''}"
+            f"{f' discount={self.discount_exponent}' if self.discount_exponent != 7 else ''}"
+            f"{f' block={self.block_steps}' if self.block_steps != 4 else ''}"
             f"{f' draws={self.noise_draws}' if self.noise_draws > 1 else ''}"
+            f"{' policy=gaussian' if self.continuous else ''}"
         )
 
     @property

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -284,16 +285,21 @@ def probe_task(task: TaskSettings, agents: int = AGENTS, steps: int = PROBE_STEP
         generator = agent_generator(ANALYSIS_SEED)
         episodes = [0] * agents
         observation = batch.reset(np.arange(agents), [_seed(agent, 0) for agent in range(agents)])
-        action = generator.integers(batch.actions, size=agents)
+
+        def draw() -> NDArray[Any]:
+            if batch.continuous:
+                return generator.uniform(-1.5, 1.5, (agents, batch.actions))
+            return generator.integers(batch.actions, size=agents)
+
+        action = draw()
         changes = np.where(np.arange(agents) < agents // 2, 1.0, 0.1)
         maxima, kept = np.zeros(batch.inputs), []
         for step in range(steps):
             maxima = np.maximum(maxima, np.abs(observation).max(axis=0))
             if step % (agents * steps // 64 or 1) < agents:
                 kept.append(observation[step % agents])
-            action = np.where(
-                generator.random(agents) < changes, generator.integers(batch.actions, size=agents), action
-            )
+            new = generator.random(agents) < changes
+            action = np.where(new[:, None] if batch.continuous else new, draw(), action)
             try:
                 observation, _, terminated, truncated = batch.step(action)
                 ended = np.flatnonzero(terminated | truncated)

@@ -27,7 +27,6 @@ from nrl_edge.fixedpoint.arithmetic import (
     ROW_LIMIT,
     IntegerArray,
     clamp_return,
-    exp_neg,
     leaky_relu,
     limit_row,
     quotient,
@@ -38,12 +37,11 @@ from nrl_edge.fixedpoint.arithmetic import (
 )
 from nrl_edge.fixedpoint.configuration import (
     DIFFERENCE_FRAC_BITS,
-    ERROR_FRAC_BITS,
     LOGIT_FRAC_BITS,
-    PROBABILITY_FRAC_BITS,
     AgentConfiguration,
 )
 from nrl_edge.fixedpoint.entropy import SeededSource, open_source
+from nrl_edge.fixedpoint.policy import Choice, GaussianChoice, SoftmaxChoice, continuous_action, head_bytes
 
 SNAPSHOT_HEADER = struct.Struct("<4sHHIIIi6IB3x4II")
 SNAPSHOT_MAGIC, SNAPSHOT_VERSION = b"NRLS", 1
@@ -52,7 +50,6 @@ MAX_SHIFT = 39
 _UINT32_MAX = (1 << 32) - 1
 _UNIT_DIFFERENCE = 1 << DIFFERENCE_FRAC_BITS
 _LEAKY_UNIT_DIFFERENCE = 2 * LEAKY_SLOPE
-_ONE_Q16 = 1 << PROBABILITY_FRAC_BITS
 
 
 class IntegerAgent(ABC):
@@ -74,6 +71,10 @@ class IntegerAgent(ABC):
         self.baseline_is_set = False
         self.weights = self._initial_weights()
         self.traces = [np.zeros(shape, np.int64) for shape in configuration.weight_shapes]
+        self.action_outputs: NDArray[np.int16] = np.zeros(
+            configuration.actions if configuration.continuous else 0, np.int16
+        )
+        """The last action of a continuous agent, Q12, (actions,); of the others empty."""
 
     @property
     def configuration(self) -> AgentConfiguration:
@@ -145,7 +146,7 @@ class IntegerAgent(ABC):
         self.steps = min(self.steps + 1, _UINT32_MAX)
         self._count("observation", int(np.count_nonzero((observation == 32767) | (observation == -32768))))
 
-        signs, action_number, rounding = self._draw_step()
+        signs, head, rounding = self._draw_step()
 
         activations, positives = [observation], []
         for matrix in self.weights[:-1]:
@@ -156,24 +157,33 @@ class IntegerAgent(ABC):
             activations.append(leaky_relu(pre_activation, positives[-1]))
 
         logit_shift = formats.observation_frac_bits + formats.weight_frac_bits - LOGIT_FRAC_BITS
-        logits = [int(v) for v in round_shift(self.weights[-1] @ activations[-1], logit_shift)]
-        if action_number is None:
-            return logits.index(max(logits))
-        policy = self._softmax(logits)
-        action = self._sample(policy, action_number)
+        outputs = round_shift(self.weights[-1] @ activations[-1], logit_shift)
+        choice = self._choose(outputs, head)
+        if choice is None:
+            return 0 if self._configuration.continuous else int(outputs.argmax())
 
-        differences = [self._difference(of_draw, positives, policy, action) for of_draw in signs]
-        self._trace(signs, activations, policy, action, differences, rounding)
-        return action
+        differences = [self._difference(of_draw, positives, choice) for of_draw in signs]
+        self._trace(signs, activations, choice, differences, rounding)
+        return choice.action
 
-    def _draw_step(self) -> tuple[list[list[IntegerArray]], int | None, list[IntegerArray]]:
-        """Of each noise draw the signs (+1, -1) a hidden layer; the action's 16-bit number (None: no entropy); rounding
-        bytes a layer."""
+    def _choose(self, outputs: IntegerArray, head: bytes | None) -> Choice | None:
+        """The action by its random bytes; None where there are none."""
+        if not self._configuration.continuous:
+            return None if head is None else SoftmaxChoice.draw([int(v) for v in outputs], head)
+        choice = None if head is None else GaussianChoice.draw(len(outputs), head)
+        numbers = np.zeros(len(outputs), np.int64) if choice is None else choice.numbers
+        self.action_outputs = continuous_action(outputs, numbers).astype(np.int16)
+        return choice
+
+    def _draw_step(self) -> tuple[list[list[IntegerArray]], bytes | None, list[IntegerArray]]:
+        """Of each noise draw the signs (+1, -1) a hidden layer; the action's bytes (None: no entropy); rounding bytes a
+        layer."""
         sign_bytes = [(units + 7) // 8 for units in self._configuration.hidden]
         tiny = self._configuration.formats.parameter_bits == 8
         rounding_bytes = [columns for _, columns in self._configuration.weight_shapes] if tiny else []
         noise_draws = self._configuration.noise_draws
-        drawn = self._entropy.draw(noise_draws * sum(sign_bytes) + 2 + sum(rounding_bytes))
+        of_action = head_bytes(self._configuration)
+        drawn = self._entropy.draw(noise_draws * sum(sign_bytes) + of_action + sum(rounding_bytes))
         if drawn is None:
             self._count("entropy", 1)
             return [], None, []
@@ -185,44 +195,23 @@ class IntegerAgent(ABC):
                 bits = np.unpackbits(block[position : position + length], bitorder="little", count=units)
                 of_draw.append(2 * bits.astype(np.int64) - 1)
                 position += length
-        action_number = int(block[position]) | int(block[position + 1]) << 8
-        position += 2
+        head = drawn[position : position + of_action]
+        position += of_action
         rounding = []
         for length in rounding_bytes:
             rounding.append(block[position : position + length].astype(np.int64))
             position += length
-        return signs, action_number, rounding
+        return signs, head, rounding
 
-    @staticmethod
-    def _softmax(logits: list[int]) -> list[int]:
-        largest = max(logits)
-        exponentials = [exp_neg(largest - logit) for logit in logits]
-        reciprocal = (1 << 31) // sum(exponentials)
-        return [(value * reciprocal) >> 15 for value in exponentials]
-
-    @staticmethod
-    def _sample(policy: list[int], number: int) -> int:
-        cumulative = 0
-        for action, probability in enumerate(policy[:-1]):
-            cumulative += probability
-            if number < cumulative:
-                return action
-        return len(policy) - 1
-
-    def _difference(
-        self, signs: list[IntegerArray], positives: list[NDArray[np.bool_]], policy: list[int], action: int
-    ) -> int:
+    def _difference(self, signs: list[IntegerArray], positives: list[NDArray[np.bool_]], choice: Choice) -> int:
         """d of section 6: how much more likely the noise makes the action, Q12 in units of the noise."""
         shift = self._configuration.formats.weight_frac_bits
         activity = signs[0] * np.where(positives[0], _UNIT_DIFFERENCE, _LEAKY_UNIT_DIFFERENCE)
         for layer in range(1, len(signs)):
             pre_activation = round_shift(self.weights[layer] @ activity, shift) + signs[layer] * _UNIT_DIFFERENCE
             activity = leaky_relu(self._saturate16("difference", pre_activation), positives[layer])
-        logits = self._saturate16("difference", round_shift(self.weights[-1] @ activity, shift))
-        mean = round_shift(
-            sum(p * int(change) for p, change in zip(policy, logits, strict=True)), PROBABILITY_FRAC_BITS
-        )
-        unclamped = int(logits[action]) - mean
+        of_outputs = self._saturate16("difference", round_shift(self.weights[-1] @ activity, shift))
+        unclamped = choice.difference(of_outputs)
         difference = saturate_scalar(unclamped, 16)
         self._count("difference", int(difference != unclamped))
         return difference
@@ -231,8 +220,7 @@ class IntegerAgent(ABC):
         self,
         signs: list[list[IntegerArray]],
         activations: list[IntegerArray],
-        policy: list[int],
-        action: int,
+        choice: Choice,
         differences: list[int],
         rounding: list[IntegerArray],
     ) -> None:
@@ -251,9 +239,8 @@ class IntegerAgent(ABC):
                 grown = grown + of_draw[layer][:, None] * share[None, :]
             self.traces[layer] = self._saturate_parameter("trace", grown)
 
-        for k, probability in enumerate(policy):
-            error = round_shift((_ONE_Q16 if k == action else 0) - probability, PROBABILITY_FRAC_BITS - ERROR_FRAC_BITS)
-            grown = shift(error * activations[-1], ERROR_FRAC_BITS + to_trace, len(activations) - 1)
+        for k, error in enumerate(choice.error().tolist()):
+            grown = shift(error * activations[-1], choice.error_frac_bits + to_trace, len(activations) - 1)
             self.traces[-1][k] = self._saturate_parameter("trace", self.traces[-1][k] + grown)
 
     # Section 7: what updates share

@@ -16,7 +16,8 @@ at the block's end with the sum of its deltas, instead of each delta with the tr
 (1 - gamma) r keeps V in the units of one reward, whatever gamma. An episode ends with all traces at zero.
 
 The normaliser n keeps the critic's step stable for observations of any size: with S = |x|^2, P is the running peak
-max(1 + S, P - P / 128) within the episode, and n the smallest power of two above P^2. |phi|^2 is at most (1 + S)^2.
+max(1 + S, P - P / 128) within the episode, and n the smallest power of two above P^2. |phi|^2 is at most (1 + S)^2;
+with products of three inputs it is at most (1 + S)^3, and P^3 takes the place of P^2.
 
 Arrays have a leading axis of B agents that know nothing of each other. This file holds
 
@@ -51,13 +52,24 @@ def feature_pairs(inputs: int, features: CriticFeatures) -> tuple[NDArray[np.int
     return np.triu_indices(inputs)
 
 
+def feature_triples(inputs: int, features: CriticFeatures) -> NDArray[np.intp]:
+    """Which inputs i <= j <= k are multiplied with each other, (N, 3): all with `cubes`, otherwise none."""
+    if features != "cubes":
+        return np.zeros((0, 3), dtype=np.intp)
+    triples = [(i, j, k) for i in range(inputs) for j in range(i, inputs) for k in range(j, inputs)]
+    return np.array(triples, dtype=np.intp)
+
+
 class Critic:
     """V(s) = v . phi(s) of B agents, phi = (1, x_i, products x_i x_j), and how v learns."""
 
     def __init__(self, inputs: int, batch: int, settings: LearningSettings) -> None:
         self.settings = settings
         self.left, self.right = feature_pairs(inputs, settings.critic_features)
-        features = 1 + inputs + len(self.left)
+        self.triples = feature_triples(inputs, settings.critic_features)
+        self.power = 3 if len(self.triples) else 2
+        """|phi|^2 is at most this power of 1 + |x|^2."""
+        features = 1 + inputs + len(self.left) + len(self.triples)
         self.weights: Floats = np.zeros((batch, features))
         """v (B, features)."""
         self.trace: Floats = np.zeros((batch, features))
@@ -73,7 +85,7 @@ class Critic:
         """Take in the observation (B, n_0) that is acted on."""
         self.features = self._features(observation)
         self.peak = np.maximum(1.0 + (observation**2).sum(axis=1), self.peak - PEAK_DECAY * self.peak)
-        _, exponent = np.frexp(self.peak**2)
+        _, exponent = np.frexp(self.peak**self.power)
         normalised = np.ldexp(self.features, -exponent[:, None])
         self.trace = self.settings.critic_trace_decay * self.trace + normalised
 
@@ -103,7 +115,10 @@ class Critic:
 
     def _features(self, observation: Floats) -> Floats:
         products = observation[:, self.left] * observation[:, self.right]
-        return np.concatenate((np.ones((len(observation), 1)), observation, products), axis=1)
+        parts = [np.ones((len(observation), 1)), observation, products]
+        if len(self.triples):
+            parts.append(observation[:, self.triples].prod(axis=2))
+        return np.concatenate(parts, axis=1)
 
     def _value(self, features: Floats) -> Floats:
         return apply_layer(self.weights[:, None, :], features)[:, 0]

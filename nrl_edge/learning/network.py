@@ -17,11 +17,13 @@ LEAKY_SLOPE = 0.1
 Initialisation = Literal["xavier_uniform", "xavier_normal"]
 
 
-def layer_sizes(inputs: int, hidden: Sequence[int], actions: int) -> tuple[int, ...]:
-    """(n_0, n_1, ..., n_L, n_o). Raises ConfigurationError where there is no hidden layer or an empty one."""
+def layer_sizes(inputs: int, hidden: Sequence[int], actions: int, continuous: bool = False) -> tuple[int, ...]:
+    """(n_0, n_1, ..., n_L, n_o), n_o the discrete actions or the numbers of a `continuous` one.
+
+    Raises ConfigurationError where there is no hidden layer or an empty one."""
     if not hidden or min(hidden) < 1:
         raise ConfigurationError(f"hidden = {list(hidden)}: at least one hidden layer of at least one unit is needed")
-    if actions < 2:
+    if actions < 2 and not continuous:
         raise ConfigurationError(f"the task has {actions} action: with less than two there is nothing to learn")
     return (inputs, *(int(units) for units in hidden), actions)
 

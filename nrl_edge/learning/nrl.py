@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,8 @@ from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.learning.traces import EligibilityTraces, Rows
 
 Floats = NDArray[np.float64]
-Actions = NDArray[np.intp]
+Actions = NDArray[Any]
+"""Discrete actions (B,) intp, or continuous ones (B, n_o) float64, in standard deviations of the policy."""
 
 
 def reward_prediction_error(episode_return: Floats, baseline: Floats) -> Floats:
@@ -59,6 +61,13 @@ def step_size(prediction_error: Floats, learning_rate: Floats, clip: Floats, tra
 
 class Rule(ABC):
     """B agents with one rule: each step `act`, `observe` and, where rewards are due, `learn`; then `finish_step`."""
+
+    continuous = False
+    """True for a Gaussian policy: the output holds the means of numbers whose standard deviation is 1, and instead of
+    a uniform number a step gets a normally distributed one an output. Only rules that say so can have it; who makes the
+    rule sets it."""
+
+    takes_continuous_actions = False
 
     online = False
     """True for a rule that learns in `observe`, and is never asked to `learn`."""
@@ -90,6 +99,17 @@ class Rule(ABC):
         """Random numbers that `act` takes a step."""
         return sum(self.sizes[1:])
 
+    def choose(self, outputs: Floats, number: Floats) -> tuple[Actions, Floats]:
+        """An action by the random number(s) of a step, and the gradient of log pi(action) with respect to the outputs.
+
+        Softmax: onehot(a) - pi. Normal distribution with standard deviation 1: the number n itself, a being mu + n.
+        """
+        if self.continuous:
+            return outputs + number, number
+        probabilities = softmax(outputs)
+        action = sample_action(probabilities, number)
+        return action, output_error(probabilities, action)
+
     def split_by_layer(self, noise: Floats) -> list[Floats]:
         """Noise (B, noise_units) as one (B, n_l) a layer."""
         return np.split(noise, np.cumsum(self.sizes[1:])[:-1], axis=1)
@@ -98,7 +118,8 @@ class Rule(ABC):
     def act(self, observation: Floats, noise: Floats, uniform: Floats) -> Actions:
         """Choose actions (B,) on observations (B, n_0) and record the step in the traces.
 
-        `noise` (B, noise_units) has mean 0 and variance 1; `uniform` (B,) of [0, 1) draws the actions.
+        `noise` (B, noise_units) has mean 0 and variance 1; `uniform` (B,) of [0, 1) draws discrete actions, (B, n_o) of
+        mean 0 and variance 1 continuous ones.
         """
 
     def observe(  # noqa: B027  rules that learn from returns or single rewards are told of those by `learn`
@@ -254,6 +275,9 @@ class NrlEdge(Rule):
     d is the limit sigma -> 0 of the difference pass in units of sigma, a Jacobian-vector product: dx_1 = f'(a_1) s_1,
     dx_l = f'(a_l) (W_l dx_(l-1) + s_l), dl = W_o dx_L, d = dl[a] - sum_k pi_k dl[k]. It needs no sigma, log or exp.
 
+    With continuous actions the output holds means mu, the output's error is n, an action being mu + n, and
+    d = sum_k n_k dmu_k.
+
     With `noise_draws` = n > 1 a step has n vectors of signs and n differences d; the mean of d * s_l over them takes
     the place of d * s_l.
 
@@ -261,6 +285,8 @@ class NrlEdge(Rule):
     output units and the output's trace is outer(d s_o, x_L); with `layer_factors` a noisy layer learns n_l / N times
     as fast, N the number of noisy units (what n_l / ||xi||^2 comes to in units of sigma; 1 with immediate reward).
     """
+
+    takes_continuous_actions = True
 
     def __init__(
         self, sizes: Sequence[int], settings: Sequence[LearningSettings], generators: Sequence[np.random.Generator]
@@ -304,9 +330,7 @@ class NrlEdge(Rule):
                 difference = difference + signs[layer]
         logits, logit_differences = pre_activation, difference
 
-        probabilities = softmax(logits)
-        action = sample_action(probabilities, uniform)
-        error = output_error(probabilities, action)
+        action, error = self.choose(logits, uniform)
         d = (error[:, None] * logit_differences).sum(axis=2, keepdims=True)
 
         for layer, s in enumerate(signs):

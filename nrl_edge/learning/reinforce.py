@@ -1,7 +1,8 @@
 """REINFORCE with backpropagation: the baseline that has the exact gradient.
 
 The loss of an episode is -sum_t log pi(a_t) * RPE with the very prediction error that NRL uses, by plain gradient
-descent. The error of a layer is delta_o = onehot(a) - pi, delta_l = f'(a_l) * W_(l+1)^T delta_(l+1), and its gradient
+descent. The error of a layer is delta_o = onehot(a) - pi (or n, with continuous actions mu + n),
+delta_l = f'(a_l) * W_(l+1)^T delta_(l+1), and its gradient
 outer(delta_l, x_(l-1)) takes the place of NRL's trace, so that clip, initial weights and baseline are the same.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nrl_edge.learning.network import forward, leaky_relu_slope, output_error, sample_action, softmax
+from nrl_edge.learning.network import forward, leaky_relu_slope
 from nrl_edge.learning.nrl import Actions, Floats, Rule
 
 
@@ -27,6 +28,8 @@ def backpropagate(weights: Sequence[Floats], pre_activations: Sequence[Floats], 
 class Reinforce(Rule):
     """REINFORCE, the gradient worked out by hand."""
 
+    takes_continuous_actions = True
+
     @property
     def noise_units(self) -> int:
         """None: only the action is drawn."""
@@ -35,10 +38,9 @@ class Reinforce(Rule):
     def act(self, observation: Floats, noise: Floats, uniform: Floats) -> Actions:
         """One forward and one backward pass; the gradient of log pi(a) goes into the traces."""
         pre_activations, activities = forward(self.weights, observation)
-        probabilities = softmax(pre_activations[-1])
-        action = sample_action(probabilities, uniform)
+        action, error = self.choose(pre_activations[-1], uniform)
 
-        deltas = backpropagate(self.weights, pre_activations, output_error(probabilities, action))
+        deltas = backpropagate(self.weights, pre_activations, error)
         for layer, (delta, x) in enumerate(zip(deltas, activities, strict=True)):
             self.traces.record(layer, delta, x)
         return action

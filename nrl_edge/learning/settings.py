@@ -14,7 +14,7 @@ Preset = Literal["edge", "paper", "actor-critic"]
 RewardMode = Literal["delayed", "immediate"]
 NoiseKind = Literal["sign", "gaussian"]
 NoiseEstimate = Literal["exact", "moving_average"]
-CriticFeatures = Literal["products", "squares"]
+CriticFeatures = Literal["products", "squares", "cubes"]
 
 RULES: tuple[RuleName, ...] = ("nrl", "rmhl", "reinforce", "random")
 PRESETS: tuple[Preset, ...] = ("edge", "paper", "actor-critic")
@@ -81,7 +81,8 @@ class LearningSettings:
     critic_trace_decay: float = 51 / 64
     """What remains of the critic's trace each step."""
     critic_features: CriticFeatures = "products"
-    """`products`: 1, x_i and all x_i x_j, i <= j. `squares`: 1, x_i and x_i^2, for many inputs."""
+    """`products`: 1, x_i and all x_i x_j, i <= j. `squares`: 1, x_i and x_i^2, for many inputs. `cubes`: products, and
+    all x_i x_j x_k, i <= j <= k, for few."""
     optimistic_start: bool = True
     """The first value is max(first reward, 0); False: the first reward."""
 
@@ -92,7 +93,7 @@ class LearningSettings:
             ("reward", ("delayed", "immediate")),
             ("noise", NOISE_KINDS),
             ("noise_estimate", NOISE_ESTIMATES),
-            ("critic_features", ("products", "squares")),
+            ("critic_features", ("products", "squares", "cubes")),
         ):
             value = getattr(self, name)
             if value not in allowed:

@@ -19,14 +19,19 @@ def agent_generator(seed: int) -> np.random.Generator:
 
 
 class RandomStreams:
-    """Each step: noise of mean 0 and variance 1 for `units` units, and one uniform number of [0, 1) for the action.
+    """Each step: noise of mean 0 and variance 1 for `units` units, and one uniform number of [0, 1) for the action, or,
+    for continuous ones, a normally distributed number for each of `outputs`.
 
     An agent's numbers depend on its own generator only, which is drawn from in blocks of `BLOCK_STEPS` steps: the noise
     of the block, then its uniform numbers.
     """
 
     def __init__(
-        self, generators: Sequence[np.random.Generator], units: int, kind: Literal["sign", "gaussian"]
+        self,
+        generators: Sequence[np.random.Generator],
+        units: int,
+        kind: Literal["sign", "gaussian"],
+        outputs: int = 0,
     ) -> None:
         self._generators = list(generators)
         self._units = units
@@ -36,11 +41,12 @@ class RandomStreams:
         self._noise: NDArray[Any] = np.empty(
             (BLOCK_STEPS, batch, units), dtype=np.int8 if kind == "sign" else np.float64
         )
-        self._uniform: Floats = np.empty((BLOCK_STEPS, batch))
+        self._outputs = outputs
+        self._uniform: Floats = np.empty((BLOCK_STEPS, batch, outputs) if outputs else (BLOCK_STEPS, batch))
         self._step = BLOCK_STEPS
 
     def next(self) -> tuple[Floats, Floats]:
-        """Noise (B, units) and uniform numbers (B,) of the next step."""
+        """Noise (B, units) and uniform numbers (B,), or normal ones (B, outputs), of the next step."""
         if self._step == BLOCK_STEPS:
             self._refill()
         step = self._step
@@ -61,5 +67,8 @@ class RandomStreams:
             elif count:
                 bits = np.unpackbits(np.frombuffer(generator.bytes((count + 7) // 8), dtype=np.uint8), count=count)
                 self._noise[:, row] = (2 * bits.astype(np.int8) - 1).reshape(BLOCK_STEPS, self._units)
-            self._uniform[:, row] = generator.random(BLOCK_STEPS)
+            if self._outputs:
+                self._uniform[:, row] = generator.standard_normal((BLOCK_STEPS, self._outputs))
+            else:
+                self._uniform[:, row] = generator.random(BLOCK_STEPS)
         self._step = 0

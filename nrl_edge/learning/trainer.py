@@ -89,9 +89,16 @@ def episodes_to_threshold(returns: Floats, threshold: float | None) -> int | Non
 
 
 def make_rule(
-    sizes: Sequence[int], settings: Sequence[LearningSettings], generators: Sequence[np.random.Generator]
+    sizes: Sequence[int],
+    settings: Sequence[LearningSettings],
+    generators: Sequence[np.random.Generator],
+    *,
+    continuous: bool = False,
 ) -> Rule:
-    """The rule that the settings name, with freshly drawn weights."""
+    """The rule that the settings name, with freshly drawn weights, for discrete or `continuous` actions.
+
+    Raises ConfigurationError where the rule does not take continuous ones.
+    """
     rules: dict[tuple[str, str], type[Rule]] = {
         ("nrl", "edge"): NrlEdge,
         ("nrl", "paper"): NrlPaper,
@@ -104,7 +111,14 @@ def make_rule(
         ("nrl", "actor-critic"): ActorCriticNrl,
         ("reinforce", "actor-critic"): ActorCriticReinforce,
     }
-    return rules[settings[0].rule, settings[0].preset](sizes, settings, generators)
+    rule = rules[settings[0].rule, settings[0].preset](sizes, settings, generators)
+    if continuous and not rule.takes_continuous_actions:
+        raise ConfigurationError(
+            f"rule {settings[0].rule} with preset {settings[0].preset} chooses among discrete actions, and "
+            "this task's are continuous; rule nrl with preset edge or actor-critic and rule reinforce take those"
+        )
+    rule.continuous = continuous
+    return rule
 
 
 def train(
@@ -129,11 +143,12 @@ def train(
     common = per_agent[0]
     batch = make_batched_task(task, len(seeds))
     try:
-        sizes = layer_sizes(batch.inputs, hidden, batch.actions)
+        sizes = layer_sizes(batch.inputs, hidden, batch.actions, batch.continuous)
         generators = [agent_generator(seed) for seed in seeds]
-        rule = make_rule(sizes, per_agent, generators)
+        rule = make_rule(sizes, per_agent, generators, continuous=batch.continuous)
         initial = [weights.copy() for weights in rule.weights]
-        streams = RandomStreams(generators, rule.noise_units, "sign" if isinstance(rule, NrlEdge) else common.noise)
+        kind = "sign" if isinstance(rule, NrlEdge) else common.noise
+        streams = RandomStreams(generators, rule.noise_units, kind, batch.actions if batch.continuous else 0)
         scale = np.ldexp(1.0, np.array(scale_exponents(task.observation_scale, batch.inputs), dtype=np.int64))
         baseline_rate: Floats = np.array([each.baseline_rate for each in per_agent])
 

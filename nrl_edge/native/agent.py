@@ -96,6 +96,7 @@ def _load(path: Path) -> ctypes.PyDLL:
         "snapshot": (int_, (handle, ctypes.c_char_p)),
         "restore": (int_, (handle, ctypes.c_char_p)),
         "weights_crc32": (ctypes.c_uint32, (handle,)),
+        "action": (None, (handle, ctypes.c_void_p)),
         "parameters": (None, (handle, ctypes.c_char_p, ctypes.c_char_p)),
         "status": (None, (handle, ctypes.POINTER(_Status))),
         "seek": (None, (handle, size)),
@@ -147,6 +148,7 @@ class NativeAgent:
         self.observation_buffer: NDArray[np.int16] = np.zeros(configuration.inputs, dtype=np.int16)
         """int16 (inputs,). An observation written in place here and passed to `step` is not copied again."""
         self._shape = self.observation_buffer.shape
+        self._outputs: NDArray[np.int16] = np.zeros(configuration.actions if configuration.continuous else 0, np.int16)
         self._step = self._library.nrl_native_step
         self._library.nrl_native_bind_observation(self._handle, self.observation_buffer.ctypes.data)
 
@@ -196,6 +198,12 @@ class NativeAgent:
         if action < EPISODE_ENDED:
             raise RunError(_STATUS_MESSAGES[action])
         return action
+
+    @property
+    def action_outputs(self) -> NDArray[np.int16]:
+        """The last action of a continuous agent; see `nrl_edge.agent.Agent.action_outputs`."""
+        self._library.nrl_native_action(self._handle, self._outputs.ctypes.data)
+        return self._outputs.copy()
 
     def run_stream(
         self,

@@ -59,7 +59,10 @@ def read_capture(path: Path) -> Bits:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise ConfigurationError(f"{path}: the capture cannot be read: {error.strerror or error}") from error
+        raise ConfigurationError(
+            f"{path}: the capture cannot be read: {error.strerror or error}. Name a file of raw bytes, such as "
+            "`nrl-edge noise capture` writes"
+        ) from error
     if 8 * len(data) < MIN_BITS:
         raise ConfigurationError(
             f"{path} holds {8 * len(data)} bits: {MIN_BITS} at least ({MIN_BITS // 8} bytes) are needed to say anything"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nrl_edge.codegen.core import initial_draw_bytes, step_draw_bytes, update_draw_bytes
-from nrl_edge.fixedpoint.actor_critic import BLOCK_STEPS
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 
 EXPANSION = 1024 // 16
@@ -48,7 +47,7 @@ def noise_budget(configuration: AgentConfiguration) -> NoiseBudget:
     if configuration.immediate_reward:
         within = float(update)
     elif configuration.online:
-        within = update / BLOCK_STEPS
+        within = update / configuration.block_steps
     return NoiseBudget(
         bits_per_step=step + within,
         bits_per_episode_end=0 if configuration.immediate_reward else update,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nrl_edge.learning.trainer import episodes_to_threshold
 from nrl_edge.policy import PolicyMap
-from nrl_edge.report.data import Curve
+from nrl_edge.report.comparison import Curve, CurveGroup
 
 # Colours that no chart uses for itself: each is replaced by a CSS variable of the page.
 INK, MUTED, GRID = "#010203", "#040506", "#070809"
@@ -95,6 +95,26 @@ def learning_curves(curves: Sequence[Curve], threshold: float | None, width: int
         axes.set_ylabel("return")
         axes.margins(x=0.01)
         columns = 4 if width > 600 else 2
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=2.4)
+    return svg[0]
+
+
+def group_curves(groups: Sequence[CurveGroup], threshold: float | None, width: int, height: int) -> str:
+    """Mean over seeds of the mean return of 100, in its band, a colour a group. Sizes in px."""
+    with _figure(width, height) as (figure, svg):
+        axes = _axes(figure)
+        for index, group in enumerate(groups):
+            colour = SERIES[index % len(SERIES)]
+            episodes = np.arange(1, len(group.mean) + 1)
+            axes.fill_between(episodes, group.low, group.high, color=colour, alpha=0.2, linewidth=0)
+            dashes = _DASHES[index % len(_DASHES)]
+            axes.plot(episodes, group.mean, color=colour, linewidth=2.4, linestyle=dashes, label=group.label)
+        if threshold is not None:
+            axes.axhline(threshold, color=INK, linewidth=1.1, linestyle=(0, (2, 3)), label=f"solved at {threshold:g}")
+        axes.set_xlabel("episode")
+        axes.set_ylabel("mean return of 100")
+        axes.margins(x=0.01)
+        columns = 3 if width > 600 else 1
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=2.4)
     return svg[0]
 

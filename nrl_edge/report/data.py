@@ -4,37 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge import __version__
-from nrl_edge.errors import ConfigurationError
-from nrl_edge.learning.trainer import THRESHOLD_EPISODES, episodes_to_threshold
+from nrl_edge.learning.trainer import episodes_to_threshold
 from nrl_edge.policy import PolicyMap, PolicyView, task_policy
+from nrl_edge.report.comparison import (
+    Curve,
+    CurveGroup,
+    Grid,
+    arithmetic_grid,
+    check_same_task,
+    counters_of,
+    curve_groups,
+    runs_grid,
+    saturation_grid,
+)
+from nrl_edge.report.evidence import budget_grid, link_rows, noise_grid, profile_grid
 from nrl_edge.runs import RunFolder, snapshot_weights
 
 HOST_TARGETS = ("float64", "reference", "native")
 """Targets without firmware, and so without a board."""
 
 VerdictStatus = Literal["passed", "failed", "open"]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The returns of one run, episode by episode."""
-
-    label: str
-    returns: NDArray[np.float64]
-
-    def mean_return_100(self) -> NDArray[np.float64]:
-        """Mean return of the last 100 episodes at each episode, or of all where there are fewer; (episodes,)."""
-        sums = np.concatenate(([0.0], np.cumsum(self.returns)))
-        episodes = np.arange(1, len(self.returns) + 1)
-        first = np.maximum(episodes - THRESHOLD_EPISODES, 0)
-        means: NDArray[np.float64] = (sums[episodes] - sums[first]) / (episodes - first)
-        return means
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,10 @@ class ReportData:
     curves: Sequence[Curve]
     """The run that the report is about, then those to compare it with."""
     threshold: float | None = None
+    groups: Sequence[CurveGroup] = ()
+    """Runs that differ in their seeds alone, where there are some: they are drawn in place of single runs."""
+    grids: Sequence[Grid] = ()
+    """Runs side by side, float against fixed, noise, budget, profile."""
     checks: Sequence[Check] = ()
     build: str = ""
     """Build id of the firmware."""
@@ -131,44 +130,68 @@ def report_data(
     saturation: Mapping[str, int] | None = None,
     commands: Sequence[str] = (),
     view: PolicyView | None = None,
+    profile: Mapping[str, Any] | None = None,
 ) -> ReportData:
     """The report of a run and of others to compare it with; all of the same task.
 
-    `view` chooses the inputs of the policy map where the task is not in POLICY_VIEWS. Raises ConfigurationError where
-    there is no run, the tasks differ, or a run is damaged.
+    `view` chooses the inputs of the policy map where the task is not in POLICY_VIEWS; `profile` is what a profile of
+    the first run's firmware counted. What is not given is taken from the run folders, where they have it. Raises
+    ConfigurationError where there is no run, the tasks differ, or a run is damaged.
     """
-    if not runs:
-        raise ConfigurationError("a report needs at least one run folder")
+    check_same_task(runs)
     first = runs[0]
-    for run in runs:
-        if run.info.task != first.info.task:
-            raise ConfigurationError(
-                f"{first.path} is a run of {first.info.task} and {run.path} one of {run.info.task}: "
-                "their returns cannot be compared; make a report of each"
-            )
     experiment, agent = first.experiment, first.agent
     weights = run_weights(first)
+    labels = _labels(runs)
+    result = first.result() or {}
+    saturated = saturation_grid(runs, labels)
+    grids = [
+        runs_grid(runs, labels),
+        arithmetic_grid(runs),
+        saturated,
+        noise_grid(first),
+        budget_grid(first),
+        profile_grid(profile) if profile is not None else None,
+    ]
     return ReportData(
         title=title or f"{first.info.task} on {first.info.target}",
         task=first.info.task,
         target=first.info.target,
         board="" if first.info.target in HOST_TARGETS else experiment.board.id,
         seed=first.info.seed,
-        curves=[Curve(label, run.progress().episode_return) for label, run in zip(_labels(runs), runs, strict=True)],
+        curves=[Curve(label, run.progress().episode_return) for label, run in zip(labels, runs, strict=True)],
         threshold=experiment.task.threshold,
-        checks=checks,
-        build=build or str(first.info.extra.get("build", "")),
+        groups=curve_groups(runs),
+        grids=[grid for grid in grids if grid is not None],
+        checks=checks or _replay_checks(runs, labels),
+        build=build or str(first.info.extra.get("build_id", "")),
         highlights=highlights or {},
         policy=task_policy(experiment, weights, view),
         weights=weights,
         sizes=sizes or {},
-        link=link or {},
-        saturation=saturation or {},
+        link=link or link_rows(result),
+        saturation=saturation or ({} if saturated is not None else counters_of(first)),
         settings=_settings(first) | ({"Agent": agent.description} if agent else {}),
         commands=commands,
         created=first.info.finished or first.info.started,
         version=first.info.nrl_edge_version,
     )
+
+
+def _replay_checks(runs: Sequence[RunFolder], labels: Sequence[str]) -> list[Check]:
+    """What replays of the runs found, as far as they were repeated."""
+    checks = []
+    for run, label in zip(runs, labels, strict=True):
+        verdict = run.replay_verdict()
+        if verdict is None:
+            continue
+        name = f"Every step of {label} is that of {verdict.get('target')}"
+        crcs = f"{verdict.get('recorded_weights_crc32')} of the run, {verdict.get('weights_crc32')} of the repetition"
+        steps = verdict.get("steps")
+        shown = f"{steps:,}" if isinstance(steps, int) else steps
+        detail = f"{shown} calls repeated; weights CRC-32 {crcs}"
+        checks.append(Check(name, verdict.get("match") is True, detail))
+    return checks
 
 
 def _labels(runs: Sequence[RunFolder]) -> list[str]:

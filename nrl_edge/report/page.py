@@ -10,7 +10,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nrl_edge.errors import ConfigurationError, RunError
-from nrl_edge.report.charts import learning_curves, place, policy_chart, weights_chart, weights_histogram
+from nrl_edge.report.charts import (
+    group_curves,
+    learning_curves,
+    place,
+    policy_chart,
+    weights_chart,
+    weights_histogram,
+)
 from nrl_edge.report.data import ReportData, report_data
 from nrl_edge.runs import RunFolder
 from nrl_edge.runs.files import write_atomically
@@ -44,7 +51,9 @@ def write_report(source: ReportData | Sequence[RunFolder], output: str | Path, *
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"cannot make the folder of {output}: {error}") from error
+        raise RunError(
+            f"cannot make the folder of {output}: {error.strerror or error}; name another file with --output"
+        ) from error
     write_atomically(output, text.encode())
     return output
 
@@ -58,6 +67,7 @@ def render_report(data: ReportData) -> str:
         where=_where(data),
         figures=_figures(data),
         charts=_charts(data),
+        learning_note=_learning_note(data),
         policy_note=_policy_note(data),
         tables=_tables(data),
     )
@@ -88,7 +98,17 @@ def _figures(data: ReportData) -> dict[str, str]:
 def _charts(data: ReportData) -> dict[str, Any]:
     charts: dict[str, Any] = {"learning": None, "policy": None, "weights": None, "histogram": None}
     curves = [curve for curve in data.curves if len(curve.returns)]
-    if curves:
+    if data.groups:
+        ends = "; ".join(
+            f"{group.label} end at {group.mean[-1]:.1f}, band {group.low[-1]:.1f} to {group.high[-1]:.1f}"
+            for group in data.groups
+        )
+        described = f"Learning curves over seeds: mean return of 100 by episode. {ends}."
+        charts["learning"] = {
+            "wide": Markup(place(group_curves(data.groups, data.threshold, 1080, 380), "curves-wide", described)),
+            "narrow": Markup(place(group_curves(data.groups, data.threshold, 400, 340), "curves-narrow", described)),
+        }
+    elif curves:
         means = "; ".join(f"{curve.label} ends at a mean of {curve.mean_return_100()[-1]:.1f}" for curve in curves)
         described = f"Learning curves: return by episode. {means}."
         charts["learning"] = {
@@ -108,6 +128,21 @@ def _charts(data: ReportData) -> dict[str, Any]:
             place(weights_histogram(data.weights, 480, 200), "histogram", "Histogram of the weights of each layer.")
         )
     return charts
+
+
+def _learning_note(data: ReportData) -> str:
+    if data.groups:
+        bands = list(dict.fromkeys(group.band for group in data.groups if group.band))
+        return (
+            "Mean over seeds of the mean return of the last 100 episodes, over the episodes that all of them have. "
+            f"Band: {'; '.join(bands)}."
+        )
+    note = "The return of every episode (thin) and the mean of the last 100 (bold)"
+    if data.episodes_to_threshold:
+        note += "; the dot marks where it was solved"
+    if len(data.curves) > 1:
+        note += ". Where two runs agree episode by episode, the dashed line lies on the solid one"
+    return f"{note}."
 
 
 def _policy_note(data: ReportData) -> str:

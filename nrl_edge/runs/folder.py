@@ -11,6 +11,7 @@
     final.nrls        the last snapshot
     weights.npz       the last weights as numbers
     result.json       what the run came to
+    replay.json       what the last repetition of it found
 
 A run may be killed at any moment. Snapshots and JSON files appear whole or not at all; the growing files are cut back
 to the newest checkpoint before a run goes on.
@@ -158,7 +159,9 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise ConfigurationError(f"{path} is a file; name a folder for the run")
         if (path / "run.json").exists():
-            raise ConfigurationError(f"{path} holds a run already; go on with it by --resume, or name another folder")
+            raise ConfigurationError(
+                f"{path} holds a run already. Name another folder, or go on with it: sim and hil do by --resume"
+            )
         if path.is_dir() and any(path.iterdir()):
             raise ConfigurationError(f"{path} is not empty and holds no run; name a new or an empty folder")
         described = None
@@ -168,6 +171,7 @@ class RunFolder:
                 "identity": f"{agent.identity:08x}",
                 "inputs": agent.inputs,
                 "actions": agent.actions,
+                "policy": agent.policy,
                 "observation_frac_bits": agent.formats.observation_frac_bits,
             }
         # What was automatic is written out, so that the run stays what it was whatever later versions would choose.
@@ -322,7 +326,7 @@ class RunFolder:
             for later, path in self.checkpoints():
                 if later > episodes:
                     path.unlink()
-            for name in ("final.nrls", "weights.npz", "result.json"):
+            for name in ("final.nrls", "weights.npz", "result.json", "replay.json"):
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: the run cannot be cut back to episode {episodes}: {error}") from error
@@ -428,11 +432,13 @@ class RunFolder:
         if self.info.agent is None:
             raise ConfigurationError(f"{self.path}: this run is float64; only fixed-point agents are recorded")
         inputs, identity = int(self.info.agent["inputs"]), self.identity
+        # Runs of before there were continuous actions name no policy.
+        outputs = int(self.info.agent["actions"]) if self.info.agent.get("policy") == "gaussian" else 0
         assert identity is not None
         path = self.record_path
         if path.exists():
             self._record = RecordWriter.resume(
-                path, inputs=inputs, identity=identity, seed=self.info.seed, episodes=self.episodes
+                path, inputs=inputs, identity=identity, seed=self.info.seed, episodes=self.episodes, outputs=outputs
             )
         elif self.episodes:
             raise ConfigurationError(
@@ -440,7 +446,9 @@ class RunFolder:
                 "resume without recording, or begin a new run"
             )
         else:
-            self._record = RecordWriter.create(path, inputs=inputs, identity=identity, seed=self.info.seed)
+            self._record = RecordWriter.create(
+                path, inputs=inputs, identity=identity, seed=self.info.seed, outputs=outputs
+            )
         return self._record
 
     def log_noise(self, noise: bytes | None) -> None:
@@ -566,7 +574,13 @@ class RunFolder:
         if described is None:
             return None
         frac_bits = int(described["observation_frac_bits"])
-        agent = agent_configuration(self.experiment, int(described["inputs"]), int(described["actions"]), frac_bits)
+        agent = agent_configuration(
+            self.experiment,
+            int(described["inputs"]),
+            int(described["actions"]),
+            frac_bits,
+            continuous=described.get("policy") == "gaussian",
+        )
         if agent.identity != self.identity:
             raise ConfigurationError(
                 f"{self.path}: run.json names the agent {described['description']}, but experiment.toml gives "
@@ -635,6 +649,16 @@ class RunFolder:
                 return [np.asarray(file[f"layer_{index}"], np.float64) for index in range(1, len(file.files) + 1)]
         except (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
             raise ConfigurationError(f"{path} is damaged ({error}); export the weights of final.nrls again") from error
+
+    def keep_replay_verdict(self, verdict: Mapping[str, Any]) -> None:
+        """Keep what a repetition of this run found, for reports; the one before is replaced. Raises RunError."""
+        text = json.dumps(verdict, indent=2, allow_nan=False)
+        write_atomically(self.path / "replay.json", f"{text}\n".encode())
+
+    def replay_verdict(self) -> dict[str, Any] | None:
+        """What `keep_replay_verdict` kept; None where the run was not repeated. Raises ConfigurationError."""
+        path = self.path / "replay.json"
+        return _read_json(path) if path.exists() else None
 
     def result(self) -> dict[str, Any] | None:
         """What `finish` kept; None where the run has not ended. Raises ConfigurationError where it is damaged."""

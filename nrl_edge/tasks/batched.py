@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,11 @@ class BatchedTask(Protocol):
         ...
 
     @property
+    def continuous(self) -> bool:
+        """Whether an action is `actions` numbers, in standard deviations of a Gaussian policy."""
+        ...
+
+    @property
     def batch(self) -> int:
         """Number of episodes side by side, B."""
         ...
@@ -40,9 +45,10 @@ class BatchedTask(Protocol):
         ...
 
     def step(
-        self, actions: NDArray[np.intp]
+        self, actions: NDArray[Any]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Take actions (B,): observations (B, inputs) unscaled, rewards (B,), terminated (B,), truncated (B,).
+        """Take actions (B,) intp, or continuous ones (B, actions) float64: observations (B, inputs) unscaled, rewards
+        (B,), terminated (B,), truncated (B,).
 
         Raises RunError as `Task.step` does.
         """
@@ -64,6 +70,7 @@ class GymnasiumBatch:
         self.tasks = [Task(settings) for _ in range(batch)]
         self.inputs = self.tasks[0].inputs
         self.actions = self.tasks[0].actions
+        self.continuous = self.tasks[0].continuous is not None
 
     @property
     def batch(self) -> int:
@@ -75,14 +82,16 @@ class GymnasiumBatch:
         return np.array([self.tasks[index].reset(seed) for index, seed in zip(indices, seeds, strict=True)])
 
     def step(
-        self, actions: NDArray[np.intp]
+        self, actions: NDArray[Any]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Take actions (B,): observations (B, inputs), rewards (B,), terminated (B,), truncated (B,)."""
         batch = self.batch
         observations = np.empty((batch, self.inputs))
         rewards = np.empty(batch)
         terminated, truncated = np.empty(batch, dtype=np.bool_), np.empty(batch, dtype=np.bool_)
-        for row, (task, action) in enumerate(zip(self.tasks, actions.tolist(), strict=True)):
+        for row, (task, action) in enumerate(
+            zip(self.tasks, actions if self.continuous else actions.tolist(), strict=True)
+        ):
             observations[row], rewards[row], terminated[row], truncated[row] = task.step(action)
         return observations, rewards, terminated, truncated
 

@@ -27,6 +27,7 @@ class _ClassicControl:
 
     inputs: int
     actions: int
+    continuous = False
     _reset_limit: float
 
     def __init__(self, batch: int) -> None:

@@ -85,6 +85,7 @@ class Reaching1DBatch:
 
     inputs = 2 * RING_UNITS
     actions = len(_MOVES)
+    continuous = False
 
     def __init__(self, batch: int, exact_target: bool = False) -> None:
         self._exact_target = bool(exact_target)

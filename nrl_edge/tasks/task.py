@@ -1,4 +1,4 @@
-"""A task: one gymnasium environment with Discrete actions, checked at every step.
+"""A task: one gymnasium environment with Discrete or Box actions, checked at every step.
 
 Observations leave a task as flat float64 vectors in the environment's own units: a Box of any shape value by value,
 Discrete and MultiDiscrete ones one-hot, as gymnasium's own wrappers flatten them. Power-of-two scaling is a separate,
@@ -43,6 +43,9 @@ class TaskSettings:
     """Exponents of two: each input is multiplied by 2**exponent. One for each input, or one for all."""
     threshold: float | None = None
     """The task is solved when the mean return of the last 100 episodes reaches this; None: never."""
+    action_scale: int | Sequence[int] | None = None
+    """Box actions: exponents of two of what one standard deviation of the policy is in the environment's units. One for
+    each number, or one for all; None: the smallest power of two that is not below half of each number's range."""
 
 
 def check_observations(observations: NDArray[np.float64], task_id: str, where: str) -> None:
@@ -67,18 +70,20 @@ def check_reward(reward: float, task_id: str, where: str) -> None:
         )
 
 
-def scale_exponents(observation_scale: int | Sequence[int], inputs: int) -> tuple[int, ...]:
+def scale_exponents(
+    observation_scale: int | Sequence[int], inputs: int, name: str = "observation_scale", what: str = "inputs"
+) -> tuple[int, ...]:
     """One exponent of two for each of `inputs` inputs. Raises ConfigurationError where the number does not fit."""
     values = (observation_scale,) * inputs if isinstance(observation_scale, int) else tuple(observation_scale)
     if len(values) != inputs:
         raise ConfigurationError(
-            f"observation_scale has {len(values)} exponents, but the task has {inputs} inputs: give one exponent of "
-            "two for each input, or one number for all"
+            f"{name} has {len(values)} exponents, but the task has {inputs} {what}: give one exponent of "
+            "two for each, or one number for all"
         )
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_SCALE_EXPONENT:
             raise ConfigurationError(
-                f"observation_scale holds {value!r}: its entries are whole exponents of two between "
+                f"{name} holds {value!r}: its entries are whole exponents of two between "
                 f"-{MAX_SCALE_EXPONENT} and {MAX_SCALE_EXPONENT} (3 multiplies an input by 8)"
             )
     return values
@@ -112,11 +117,13 @@ def _make_environment(task_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[
         ) from error
 
 
-def check_spaces(environment: gymnasium.Env[Any, Any], task_id: str) -> tuple[gymnasium.Space[Any], int, int]:
-    """(observation space, number of actions, first action) of an environment that agents can work with.
+def check_spaces(
+    environment: gymnasium.Env[Any, Any], task_id: str
+) -> tuple[gymnasium.Space[Any], gymnasium.spaces.Discrete | gymnasium.spaces.Box]:
+    """(observation space, action space) of an environment that agents can work with.
 
     Raises ConfigurationError, saying what would do, for observations that are no vector of numbers and for actions that
-    are not Discrete.
+    are neither Discrete nor a Box with finite bounds.
     """
     observations, actions = environment.observation_space, environment.action_space
     if not isinstance(observations, FLAT_SPACES):
@@ -126,16 +133,51 @@ def check_spaces(environment: gymnasium.Env[Any, Any], task_id: str) -> tuple[gy
             "it gives one, for example with gymnasium.wrappers.FlattenObservation"
         )
     if isinstance(actions, gymnasium.spaces.Box):
-        raise ConfigurationError(
-            f"{task_id} has continuous actions, {actions}: they need a Gaussian policy head, which is not there yet; "
-            "wrap the environment so that its actions are Discrete"
-        )
+        if not np.issubdtype(actions.dtype, np.floating):
+            raise ConfigurationError(
+                f"{task_id} has Box actions of type {actions.dtype}, {actions}: a Gaussian policy gives numbers with "
+                "fractions; wrap the environment so that its actions are Discrete, or a Box of floats"
+            )
+        if not actions.is_bounded():
+            raise ConfigurationError(
+                f"{task_id} has continuous actions without bounds, {actions}: the policy's numbers are clipped to the "
+                "Box, so it needs finite ones; wrap the environment, for example with gymnasium.wrappers.RescaleAction"
+            )
+        if bool((actions.low >= actions.high).any()) or actions.shape == (0,):
+            raise ConfigurationError(f"{task_id} has continuous actions with nothing to choose, {actions}")
+        return observations, actions
     if not isinstance(actions, gymnasium.spaces.Discrete):
         raise ConfigurationError(
             f"{task_id} has {type(actions).__name__} actions, {actions}: an agent chooses one of a few Discrete "
-            "actions; wrap the environment so that each combination is an action of its own"
+            "actions, or the numbers of a Box; wrap the environment so that each combination is an action of its own"
         )
-    return observations, int(actions.n), int(actions.start)
+    return observations, actions
+
+
+class ContinuousActions:
+    """From the numbers of a Gaussian policy to the action of a Box (section 12 of docs/arithmetic.md)."""
+
+    def __init__(self, space: gymnasium.spaces.Box, action_scale: int | Sequence[int] | None) -> None:
+        self._space = space
+        self.low: NDArray[np.float64] = space.low.astype(np.float64).reshape(-1)
+        self.high: NDArray[np.float64] = space.high.astype(np.float64).reshape(-1)
+        self.outputs = len(self.low)
+        """How many numbers an action has."""
+        half = 0.5 * (self.high - self.low)
+        self.exponents: tuple[int, ...] = (
+            tuple(math.ceil(math.log2(size)) for size in half)
+            if action_scale is None
+            else scale_exponents(action_scale, self.outputs, "action_scale", "numbers of an action")
+        )
+        self._centre = 0.5 * (self.low + self.high)
+        self._unit = np.ldexp(1.0, np.array(self.exponents, dtype=np.int64))
+
+    def __call__(self, numbers: NDArray[np.float64]) -> NDArray[Any]:
+        """The environment's action for numbers (..., outputs), in standard deviations of the policy: clipped."""
+        flat = np.clip(self._centre + numbers * self._unit, self.low, self.high)
+        shape = self._space.shape if flat.ndim == 1 else flat.shape
+        action: NDArray[Any] = flat.astype(self._space.dtype).reshape(shape)
+        return action
 
 
 class Task:
@@ -145,12 +187,21 @@ class Task:
         self.settings = settings
         self.environment = _make_environment(settings.task_id, settings.kwargs)
         try:
-            self._space, self.actions, self.action_start = check_spaces(self.environment, settings.task_id)
+            self._space, actions = check_spaces(self.environment, settings.task_id)
+            self.continuous: ContinuousActions | None = None
+            """How Box actions are made; None where actions are Discrete."""
+            if isinstance(actions, gymnasium.spaces.Box):
+                self.continuous = ContinuousActions(actions, settings.action_scale)
+                self.actions, self.action_start = self.continuous.outputs, 0
+            elif settings.action_scale is not None:
+                raise ConfigurationError(f"{settings.task_id}: action_scale is for Box actions; these are {actions}")
+            else:
+                self.actions, self.action_start = int(actions.n), int(actions.start)
             bounds = gymnasium.spaces.flatten_space(self._space)
             assert isinstance(bounds, gymnasium.spaces.Box)
             self.inputs: int = math.prod(bounds.shape)
-            """Number of observation values, flattened. `actions` is the number of actions; an agent's action k is the
-            environment's action `action_start + k`."""
+            """Number of observation values, flattened. `actions` is the number of actions, or of an action's numbers;
+            an agent's discrete action k is the environment's action `action_start + k`."""
             self.scale_exponents = scale_exponents(settings.observation_scale, self.inputs)
         except ConfigurationError:
             self.environment.close()
@@ -181,8 +232,10 @@ class Task:
         self.check(flat)
         return flat
 
-    def step(self, action: int) -> tuple[NDArray[np.float64], float, bool, bool]:
+    def step(self, action: int | NDArray[np.float64]) -> tuple[NDArray[np.float64], float, bool, bool]:
         """Take agent action 0..actions - 1: observation (inputs,) float64 unscaled, reward, terminated, truncated.
+
+        A continuous action is (actions,) numbers, in standard deviations of the policy.
 
         Raises RunError on an observation of the wrong shape and on NaN or infinity.
         """
@@ -190,13 +243,15 @@ class Task:
         self.check(result[0])
         return result
 
-    def step_unchecked(self, action: int) -> tuple[NDArray[np.float64], float, bool, bool]:
+    def step_unchecked(self, action: int | NDArray[np.float64]) -> tuple[NDArray[np.float64], float, bool, bool]:
         """`step` for callers who notice NaN and infinity in an observation themselves, and call `check` then.
 
         Quantising finds them at no cost of its own; looking twice would be a tenth of the lock step's time.
         """
+        # The environment is the user's code and may raise anything; so may what it makes of an action.
         try:
-            observation, reward, terminated, truncated, _ = self.environment.step(self.action_start + int(action))
+            taken = self.action_start + int(action) if self.continuous is None else self.continuous(np.asarray(action))
+            observation, reward, terminated, truncated, _ = self.environment.step(taken)
         except Exception as error:  # the environment is the user's code and may raise anything
             raise self._failure("step", error) from error
         self.episode_steps += 1
@@ -251,10 +306,13 @@ class Task:
 
 
 def make_task(
-    task_id: str, kwargs: Mapping[str, Any] | None = None, observation_scale: int | Sequence[int] = 0
+    task_id: str,
+    kwargs: Mapping[str, Any] | None = None,
+    observation_scale: int | Sequence[int] = 0,
+    action_scale: int | Sequence[int] | None = None,
 ) -> Task:
     """The task of a gymnasium id (or `module:Env-v0`) with constructor arguments and scale exponents.
 
     Raises ConfigurationError where the id is unknown, the constructor fails, or `check_spaces` refuses its spaces.
     """
-    return Task(TaskSettings(task_id, dict(kwargs or {}), observation_scale))
+    return Task(TaskSettings(task_id, dict(kwargs or {}), observation_scale, action_scale=action_scale))

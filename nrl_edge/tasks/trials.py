@@ -64,6 +64,7 @@ class TrialBatch:
         self._rule = rule
         self.inputs = rule.contexts.shape[1]
         self.actions = rule.actions
+        self.continuous = False
         self._context: NDArray[np.intp] = np.zeros(batch, dtype=np.intp)
         self._chance: Floats = np.zeros(batch)
 

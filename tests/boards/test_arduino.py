@@ -14,6 +14,7 @@ from tools import require_board, require_tool
 
 import nrl_host.arduino
 from nrl_edge.boards import find_board, load_boards
+from nrl_edge.codegen.budget import STACK_RESERVE_BYTES
 from nrl_edge.codegen.firmware import render_firmware
 from nrl_edge.codegen.project import render_project
 from nrl_edge.codegen.render import write_files
@@ -21,7 +22,6 @@ from nrl_edge.experiment import entropy_settings, parse_experiment, resolve_agen
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import compile_c
 from nrl_edge.simulation import run_agent
-from nrl_host.board_build import STACK_RESERVE_BYTES
 from nrl_host.cli import main
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link

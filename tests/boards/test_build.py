@@ -14,10 +14,11 @@ from platformio.project.options import ProjectOptions
 from tools import require_board
 
 from nrl_edge.boards import Board, PlatformIO, find_board, load_boards
+from nrl_edge.codegen.budget import STACK_RESERVE_BYTES
 from nrl_edge.codegen.project import render_project, write_project
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment import parse_experiment, resolve_agent
-from nrl_host.board_build import STACK_RESERVE_BYTES, BoardBuild, build_for_board
+from nrl_host.board_build import BoardBuild, build_for_board
 from nrl_host.cli import main
 from nrl_host.link import Link
 from nrl_host.platformio import build_project

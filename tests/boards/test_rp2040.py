@@ -19,7 +19,7 @@ from nrl_edge.agent import EntropySettings
 from nrl_edge.boards import find_board
 from nrl_edge.codegen.noise import noise_settings
 from nrl_edge.errors import DeviceError, RunError
-from nrl_edge.experiment import entropy_settings, parse_experiment, resolve_agent
+from nrl_edge.experiment import entropy_settings, parse_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.noise.health import WINDOW
 from nrl_edge.replay import replay
@@ -169,44 +169,6 @@ def test_a_generator_that_is_sick_from_the_start_gives_no_weights(kind: str) -> 
         assert SICK[kind] in noise_health_text(link.hello.entropy_health)
         with pytest.raises(DeviceError, match="the entropy source failed"):
             LinkAgent(link, CONFIGURATION, EntropySettings("raw"))
-
-
-@pytest.mark.slow
-def test_a_generator_that_fails_in_mid_episode_ends_learning_and_not_acting() -> None:
-    """Stuck at one from a bit on: found after as many more raw bits as the hard repetition count is, and those that are
-    read at once with them."""
-    from nrl_host.targets.unicorn import UnicornTarget
-
-    require_board("pico")
-    experiment = cartpole(episodes=1)
-    configuration = resolve_agent(experiment)
-    good = 60_000
-    cutoff = noise_settings(configuration, find_board("pico")).hard.repetition
-    warnings: list[str] = []
-    with UnicornTarget(configuration, "pico", "seeded", generator=f"one@{good}") as target, Link(target.url) as link:
-        agent = LinkAgent(link, configuration, EntropySettings("raw"))
-        agent.on_warning = warnings.append
-        observation = np.array([100, -50, 30, 10], np.int16)
-        calls_after = None
-        drawn_before = 0
-        for call in range(4000):
-            ended = call % 20 == 19
-            agent.step(observation, 256, ended, False)
-            if agent.entropy_failures:
-                calls_after = call
-                break
-            if ended:
-                drawn_before = agent.status().bytes_drawn
-        assert calls_after is not None
-        # Two raw bits a bit drawn; what is drawn between two looks, the start-up tests, and the cut-off bound the rest.
-        raw_bits = 16 * drawn_before
-        assert good - 2 * 8192 - cutoff < raw_bits + 8192 + 20 * 16 * 64 and raw_bits < good + cutoff + 1024
-        crc = agent.weights_crc32()
-        for call in range(40):
-            action = agent.step(observation, 256, call % 20 == 19, False)
-            assert action in (0, 1, -1)
-        assert agent.weights_crc32() == crc
-    assert len(warnings) == 1 and "stopped learning" in warnings[0] and "one bit too often in a row" in warnings[0]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The Raspberry Pi Pico's image in a second emulator, not ours: rp2040js, whose ring oscillator is stuck."""
+"""The Raspberry Pi Pico's image in a second emulator, by other people: rp2040js, whose ring oscillator is stuck."""
 
 from __future__ import annotations
 

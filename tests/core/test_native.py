@@ -34,6 +34,7 @@ CONFIGURATIONS = [
     AgentConfiguration(2, (6,), 4, immediate_reward=True),
     AgentConfiguration(3, (8,), 2, Formats(trace_frac_bits=8), 1, 3, preset="actor-critic"),
     AgentConfiguration(3, (8,), 2, TINY, 1, 3, preset="actor-critic", critic_features="squares"),
+    AgentConfiguration(3, (8,), 2, TINY, 1, 3, preset="actor-critic", critic_features="cubes", policy="gaussian"),
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.fixedpoint.configuration import (
+    MIN_CONTINUOUS_OBSERVATION_FRAC_BITS,
     MIN_CRITIC_OBSERVATION_FRAC_BITS,
     AgentConfiguration,
     CriticFeatures,
@@ -15,7 +16,6 @@ from nrl_edge.fixedpoint.configuration import (
 )
 
 TERMINATED, TRUNCATED = 1, 2
-ONLINE_BLOCK_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,21 @@ def random_online_configuration(rng: np.random.Generator, largest_layer: int = 1
     return replace(edge, immediate_reward=False, preset="actor-critic", critic_features=features)
 
 
+def random_continuous_configuration(rng: np.random.Generator, largest_layer: int = 128) -> AgentConfiguration:
+    """With a Gaussian policy of 1 to 16 numbers, of either preset; online ones with any critic, discount and block."""
+    online = rng.random() < 0.7
+    make = random_online_configuration if online else random_configuration
+    made = make(rng, largest_layer)
+    while made.formats.observation_frac_bits < MIN_CONTINUOUS_OBSERVATION_FRAC_BITS:
+        made = make(rng, largest_layer)
+    made = replace(made, policy="gaussian", actions=int(rng.choice([1, 1, 2, 3, 16])))
+    if not online:
+        return made
+    exponent = int(rng.integers(max(4, 7 - made.formats.reward_frac_bits), 9))
+    made = replace(made, discount_exponent=exponent, block_steps=int(rng.choice([1, 2, 4])))
+    return replace(made, inputs=int(rng.integers(1, 9)), critic_features="cubes") if rng.random() < 0.6 else made
+
+
 def random_stream(rng: np.random.Generator, configuration: AgentConfiguration, updates: int) -> Stream:
     """Whole episodes with at least `updates` updates: ordinary and saturating observations, huge and zero rewards,
     returns of exactly 0, one-step episodes, both kinds of end."""
@@ -93,7 +108,7 @@ def random_stream(rng: np.random.Generator, configuration: AgentConfiguration, u
         rewards.append(episode_rewards)
         flags.append(episode_flags)
         if configuration.online:
-            done += (length + ONLINE_BLOCK_STEPS - 1) // ONLINE_BLOCK_STEPS
+            done += (length + configuration.block_steps - 1) // configuration.block_steps
         else:
             done += length if configuration.immediate_reward else 1
     return Stream(

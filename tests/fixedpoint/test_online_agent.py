@@ -233,7 +233,7 @@ def test_identities_of_edge_agents_stay_and_those_of_online_agents_are_new() -> 
         ({"immediate_reward": True}, "learns at every step by itself"),
         ({"formats": Formats(16, 6, 12, 8, 8)}, "least 7"),
         ({"preset": "critic"}, "allowed are edge, actor-critic"),
-        ({"critic_features": "cubes"}, "allowed are products, squares"),
+        ({"critic_features": "fourth"}, "allowed are products, squares, cubes"),
         ({"preset": "edge", "critic_features": "squares"}, "edge agent has no critic"),
     ],
 )

@@ -18,7 +18,12 @@ from nrl_host.cli import main
 from nrl_host.hil import simulate_firmware
 
 TARGETS = ("reference", "native", "desktop")
-COMMAND = (sys.executable, "-c", "from nrl_host.cli import main; main()")
+COMMAND = (
+    sys.executable,
+    "-c",
+    # Whoever runs the tests in the background may have left Ctrl-C ignored, and a process inherits that.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from nrl_host.cli import main; main()",
+)
 DEADLINE_SECONDS = 120.0
 
 

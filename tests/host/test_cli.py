@@ -169,6 +169,21 @@ def test_every_verb_ends_with_its_result_as_json(command: Command, tmp_path: Pat
     assert [each["id"] for each in listed.lines] == [*dict.fromkeys(each["id"] for each in listed.lines)]
 
 
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "agent"
+    would = command("new", folder, "--dry-run", "--json")
+    assert would.result == {"experiment": str(folder / "experiment.toml"), "written": False}
+    assert not folder.exists()
+    path = Path(command("new", folder, "--json").result["experiment"])
+    would = command("generate", path, "--dry-run", "--json")
+    assert would.code == 0 and would.result["written"] is False and not (folder / "firmware").exists()
+    written = command("generate", path, "--json").result
+    assert written["files"] == would.result["files"] and written["written"] is True
+    assert "src/main.c" in command("generate", path, "--dry-run").out
+    # What would be refused is refused.
+    assert "exists already" in command.fails(2, "new", folder, "--dry-run")
+
+
 def test_quiet_says_the_result_and_nothing_else(command: Command, experiment: Path) -> None:
     loud = command("sim", experiment, "--target", "native")
     quiet = command("sim", experiment, "--target", "native", "--quiet")

@@ -1,4 +1,4 @@
-"""Every kernel on the core it is written for, in an emulator: shapes that reach each of them, ordinary and extreme data.
+"""Every kernel on the core it is written for, in an emulator: shapes that reach each, ordinary and extreme data.
 
 What is compared is a snapshot: weights, counters, baseline and the generator's state, after streams that saturate
 observations, pre-activations, differences, traces and weights. The portable kernels are compared with the reference on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,11 @@ from nrl_host.frames import LARGEST_FRAME, FrameDecoder, LinkCounters, encode_fr
 from nrl_host.messages import MESSAGES, TABLE, Codec
 
 TEXT = (templates_folder() / "messages.toml").read_text(encoding="utf-8")
-INPUTS = CONFIGURATION.inputs
-CODEC = Codec(INPUTS)
+# With continuous actions ACTION carries their numbers; everything else is the same.
+CONTINUOUS = replace(CONFIGURATION, policy="gaussian")
+INPUTS, OUTPUTS = CONTINUOUS.inputs, CONTINUOUS.actions
+NUMBERS = (0,) * OUTPUTS
+CODEC = Codec(INPUTS, OUTPUTS)
 RANGES = {
     "u8": (0, 255),
     "u16": (0, 65535),
@@ -105,7 +109,7 @@ def values_of(item: Field) -> st.SearchStrategy[Any]:
     if item.element == "char":
         characters = st.characters(min_codepoint=32, max_codepoint=126)
         return st.text(characters, max_size=int(item.count or 0))
-    count = INPUTS if item.count == "inputs" else item.count
+    count = {"inputs": INPUTS, "outputs": OUTPUTS}.get(str(item.count), item.count)
     single = st.integers(*RANGES[item.element])
     if count is None:
         return single
@@ -174,7 +178,7 @@ def wrapper_source() -> str:
 
 @pytest.fixture(scope="module")
 def codec_library() -> ctypes.CDLL:
-    headers = {name: text for name, text in flat_sources(CONFIGURATION).items() if name.endswith(".h")}
+    headers = {name: text for name, text in flat_sources(CONTINUOUS).items() if name.endswith(".h")}
     flags = ("-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
     return ctypes.CDLL(
         str(
@@ -224,7 +228,7 @@ def test_python_and_c_agree_on_every_message(codec_library: ctypes.CDLL, drawn: 
 
 @pytest.mark.parametrize("message", [m for m in TABLE.messages if m.fields], ids=lambda m: m.name)
 def test_both_codecs_take_the_right_lengths_only(codec_library: ctypes.CDLL, message: Message) -> None:
-    smallest = message.payload_bytes(INPUTS)
+    smallest = message.payload_bytes(INPUTS, OUTPUTS)
     largest = smallest + (message.trailing.maximum if message.trailing else 0)
     found = (ctypes.c_int64 * 1024)()
     for length in range(largest + 20):
@@ -242,14 +246,16 @@ def test_both_codecs_take_the_right_lengths_only(codec_library: ctypes.CDLL, mes
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("ACTION", (256, 0)),
-        ("ACTION", (-1, 0)),
+        ("ACTION", (256, 0, NUMBERS)),
+        ("ACTION", (-1, 0, NUMBERS)),
+        ("ACTION", (0, 0, NUMBERS[1:])),
+        ("ACTION", (0, 0, (*NUMBERS[1:], 32768))),
         ("STEP", ((1, 2), 0, 0)),
         ("STEP", ((1, 2, 40000), 0, 0)),
         ("RESTORE_WRITE", (0, bytes(241))),
         ("BEGIN", (0, (1, 2, 3))),
-        ("HELLO_REPLY", (1, 1, 0, bytes(7), "", 0, 0, bytes(5), *[0] * 13, 0, 0, 0)),
-        ("HELLO_REPLY", (1, 1, 0, bytes(8), "a" * 17, 0, 0, bytes(5), *[0] * 13, 0, 0, 0)),
+        ("HELLO_REPLY", (1, 1, 0, bytes(7), "", 0, 0, bytes(5), *[0] * 14, 0, 0, 0)),
+        ("HELLO_REPLY", (1, 1, 0, bytes(8), "a" * 17, 0, 0, bytes(5), *[0] * 14, 0, 0, 0)),
     ],
 )
 def test_values_that_do_not_fit_are_refused(name: str, values: tuple[Any, ...]) -> None:

@@ -86,7 +86,7 @@ def test_it_says_what_it_is() -> None:
     assert [host.ask(MESSAGES["PLANT_BOUNDS"](k)) for k in range(4)] == [(-k, k) for k in range(1, 5)]
     assert host.refused(MESSAGES["PLANT_BOUNDS"](4)) == "BAD_VALUE"
     assert host.refused(MESSAGES["STATUS"]()) == "UNKNOWN_REQUEST"
-    assert host.ask(MESSAGES["LINK_STATUS"]()).frames_in == 8
+    assert host.ask(MESSAGES["LINK_STATUS"]()).frames_in == 9
 
 
 def test_in_lock_step_time_passes_with_actions_only() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ from report_example import example_report
 from tools import require_tool
 
 from nrl_edge.agent import EntropySettings
-from nrl_edge.errors import ConfigurationError
+from nrl_edge.errors import ConfigurationError, MissingToolError
 from nrl_edge.experiment import agent_configuration, parse_experiment
 from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_edge.report import (
@@ -20,7 +21,9 @@ from nrl_edge.report import (
     Curve,
     PolicyView,
     ReportData,
+    comparison,
     policy_map,
+    read_profile,
     render_report,
     report_data,
     write_report,
@@ -248,6 +251,117 @@ def test_labels_tell_runs_apart(tmp_path: Path) -> None:
     assert [curve.label for curve in report_data(runs[:1]).curves] == ["native"]
     assert [curve.label for curve in report_data(runs[:2]).curves] == ["native, seed 1", "native, seed 2"]
     assert [curve.label for curve in report_data(runs).curves][2] == "native, seed 2, c"
+
+
+def make_float_run(path: Path, seed: int) -> RunFolder:
+    run = RunFolder.create(path, parse_experiment(TASK.format(seed=seed, mode="seeded")), "float64", tensorboard=False)
+    for episode in range(110):
+        run.log_episode(episode / 20 + seed, 3)
+    run.finish({"steps_per_second": 1234.5})
+    return RunFolder.open(path)
+
+
+TASK = """
+[task]
+id = "CartPole-v1"
+threshold = 5
+observation_scale = 1
+[network]
+hidden = [4]
+[entropy]
+seed = {seed}
+mode = "{mode}"
+"""
+
+
+def cells(page: Page, title: str) -> str:
+    """The words of one section."""
+    text = page.text
+    start = text.index(title)
+    return text[start : start + 2000]
+
+
+def test_seeds_are_drawn_as_one_curve_in_its_band(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"native-{seed}", "native", seed=seed) for seed in (1, 2, 3)]
+    runs += [make_float_run(tmp_path / f"float-{seed}", seed) for seed in (1, 5)]
+    data = report_data(runs)
+    fixed, floats = data.groups
+    assert (fixed.label, fixed.seeds) == ("native, int16, 3 seeds", (1, 2, 3))
+    assert (floats.label, floats.seeds) == ("float64, 2 seeds", (1, 5))
+    # Equal runs: the band is the curve. Different ones: it holds the mean.
+    assert np.array_equal(fixed.low, fixed.mean) and np.array_equal(fixed.high, fixed.mean)
+    expected = np.mean([Curve("", run.progress().episode_return).mean_return_100() for run in runs[3:]], axis=0)
+    assert floats.mean == pytest.approx(expected)
+    assert (floats.low < floats.mean).all() and (floats.mean < floats.high).all()
+    page = Page(render_report(data))
+    assert "confidence interval of the mean" in page.text and "3 seeds" in page.text
+    table = cells(page, "Runs side by side")
+    assert "native, seed 1 native" in table and "not repeated" in table and "1,234" in table
+    compared = cells(page, "Float against fixed")
+    assert "int16 on native 3 3 101" in compared and "float64 2 2" in compared
+
+
+def test_without_the_statistics_extra_the_band_is_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(curves: object) -> None:
+        raise MissingToolError("no arch")
+
+    monkeypatch.setattr(comparison, "mean_band", missing)
+    runs = [make_float_run(tmp_path / f"float-{seed}", seed) for seed in (1, 5)]
+    (group,) = report_data(runs).groups
+    curves = [Curve("", run.progress().episode_return).mean_return_100() for run in runs]
+    assert np.array_equal(group.low, np.minimum(*curves)) and np.array_equal(group.high, np.maximum(*curves))
+    assert "nrl-edge[evidence]" in Page(render_report(report_data(runs))).text
+
+
+def test_a_replay_s_verdict_is_a_check(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", "native")
+    verdict = {"match": True, "steps": 12, "target": "reference", "weights_crc32": "0a", "recorded_weights_crc32": "0a"}
+    run.keep_replay_verdict(verdict)
+    data = report_data([run])
+    assert [(check.passed, check.name) for check in data.checks] == [
+        (True, "Every step of native is that of reference")
+    ]
+    assert "equal on reference" in Page(render_report(data)).text
+    run.keep_replay_verdict(verdict | {"match": False})
+    assert report_data([run]).status == "failed"
+    assert "DIFFERENT on reference" in Page(render_report(report_data([run]))).text
+
+
+def test_noise_and_budget_of_a_run_on_a_board(tmp_path: Path) -> None:
+    experiment = parse_experiment(TASK.format(seed=1, mode="raw"))
+    agent = agent_configuration(experiment, 4, 2, 10)
+    with RunFolder.create(tmp_path / "run", experiment, "microbit", agent=agent, tensorboard=False) as run:
+        run.log_noise(np.random.default_rng(1).bytes(4000))
+        run.log_episode(9.0, 9)
+        run.log_noise(np.random.default_rng(2).bytes(4000))
+        run.save_final(ReferenceAgent(agent, EntropySettings(seed=1)).snapshot())
+        run.finish(
+            {"steps_per_second": 200.0, "counters": {"trace": 7}, "link": {"host": {"retries": 3}, "device": {}}}
+        )
+    page = Page(render_report(report_data([RunFolder.open(tmp_path / "run")])))
+    noise = cells(page, "8,000 bytes that the agent drew, raw")
+    assert "holds" in noise and "by the Markov estimate" in noise
+    budget = cells(page, "Budget")
+    # 4-4-2: 24 weights and as many traces, of 2 bytes each, in the micro:bit's 16 KiB.
+    assert "weights and traces in RAM 96 B 16,384 B 0.6%" in budget and "11,800 bit/s" in budget
+    assert "trace 7" in page.text and "retries (host / device) 3 / –" in page.text
+    (tmp_path / "run" / "noise.bin").write_bytes(bytes(8000))
+    assert "fails" in cells(Page(render_report(report_data([RunFolder.open(tmp_path / "run")]))), "8,000 bytes")
+
+
+def test_a_profile_is_shown_with_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "profile.json"
+    counts = {"min": 1000, "median": 2000, "max": 3456}
+    profile = {"unit": "cycles", "calls": 99, "step": counts, "update": None, "phases": {"forward": counts}, "x": "y"}
+    file.write_text('{"note": 1}\n' + json.dumps(profile) + "\n", encoding="utf-8")
+    data = report_data([make_run(tmp_path / "a", "native")], profile=read_profile(file))
+    shown = cells(Page(render_report(data)), "Profile")
+    assert "In cycles. calls 99." in shown
+    assert "step 1,000 2,000 3,456" in shown and "phase forward 1,000 2,000 3,456" in shown
+    for text in ("", "7", "{", "\n\n"):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="holds no profile"):
+            read_profile(file)
 
 
 def test_reports_that_make_no_sense(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@
  * Loops over a unit's few inputs, whose number the compiler knows, are better without their counters; but for Arm's
  * first Thumb, where what would run often is assembly, and flash is what such chips are short of.
  */
-#if defined(__GNUC__) && !defined(__clang__) && (!defined(__thumb__) || defined(__thumb2__))
+#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__) && (!defined(__thumb__) || defined(__thumb2__))
 #define NRL_UNROLLED _Pragma("GCC unroll 8")
 #else
 #define NRL_UNROLLED

@@ -25,10 +25,10 @@
 #define CHAIN_LENGTH 1u
 #define SAMPLE_CLOCKS 25u
 
-/* Many times what 192 bits take. */
-#define BLOCK_LIMIT_MICROSECONDS 100000u
+/* Ten times what 192 bits take on the average. */
+#define BLOCK_LIMIT_MICROSECONDS 20000u
 /* The bound of that wait, in turns of a loop, should the clock stand still. */
-#define BLOCK_TURNS UINT32_C(2000000)
+#define BLOCK_TURNS UINT32_C(1000000)
 /* Resets in a row after which its noise is taken for wrong. */
 #define RESETS_IN_A_ROW 4u
 

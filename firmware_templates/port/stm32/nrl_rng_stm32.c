@@ -23,7 +23,7 @@
 /* Words to throw away after a seed error: they come from the noise that was wrong. */
 #define RNG_DISCARD 12u
 
-#define RNG_TURNS 10000u /* a number takes 40 cycles of 48 MHz */
+#define RNG_TURNS 2000u /* some ten thousand cycles; a number takes 40 of 48 MHz */
 
 static uint32_t last_word;
 static nrl_trng_health_t health;

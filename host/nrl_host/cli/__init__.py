@@ -18,6 +18,7 @@ from nrl_edge import __version__
 from nrl_edge.errors import NrlError
 from nrl_host.cli import (
     boards,
+    budget,
     build,
     demo,
     doctor,
@@ -30,6 +31,7 @@ from nrl_host.cli import (
     new,
     noise,
     ports,
+    profile,
     replay,
     report,
     sim,
@@ -70,6 +72,7 @@ for _verb in (
         generate,
         export,
         key,
+        budget,
         build,
         flash,
         sim,
@@ -81,6 +84,7 @@ for _verb in (
         study,
         validate,
         noise,
+        profile,
         boards,
         ports,
         doctor,

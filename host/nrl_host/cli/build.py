@@ -11,7 +11,7 @@ import typer
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment
 from nrl_host.build import build_experiment
-from nrl_host.cli.options import JsonOption, QuietOption
+from nrl_host.cli.options import JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.platformio import build_project
 
@@ -51,6 +51,7 @@ def build(
             "direct, for experiments: the compiler alone."
         ),
     ] = Toolchain.SYSTEM,
+    profile: ProfileOption = ProfileChoice.OFF,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -63,7 +64,9 @@ def build(
         program = build_project(source, environment, "platformio" if fetched else "system")
         output.result({"program": str(program), "environment": program.parent.name}, f"built {program}")
         return
-    built = build_experiment(load_experiment(source), board, folder=output_folder, toolchain=toolchain.value)
+    built = build_experiment(
+        load_experiment(source), board, folder=output_folder, toolchain=toolchain.value, profile=profile.value
+    )
     sizes = built.sizes
     flash = (
         f"{built.flash_bytes} of {built.flash_limit_bytes} bytes ({built.flash_bytes / built.flash_limit_bytes:.0%})"

@@ -9,7 +9,7 @@ import typer
 
 from nrl_edge.codegen.project import write_project
 from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_host.cli.options import ExperimentArgument, JsonOption, QuietOption
+from nrl_host.cli.options import DryRunOption, ExperimentArgument, JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
 
 
@@ -21,6 +21,8 @@ def register(app: typer.Typer) -> None:
 def generate(
     experiment: ExperimentArgument,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the project.")] = None,
+    profile: ProfileOption = ProfileChoice.OFF,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -29,7 +31,9 @@ def generate(
     loaded = load_experiment(experiment)
     configuration = resolve_agent(loaded)
     folder = output or experiment.parent / "firmware"
-    files = write_project(loaded, configuration, folder)
+    files = write_project(loaded, configuration, folder, dry_run=dry_run, profile=profile.value)
+    for path in files if dry_run else ():
+        talk.say(f"  {path.relative_to(folder)}")
     talk.result(
         {
             "project": str(folder),
@@ -37,6 +41,9 @@ def generate(
             "agent": configuration.description,
             "agent_identity": f"{configuration.identity:08x}",
             "files": [str(path.relative_to(folder)) for path in files],
+            "written": not dry_run,
         },
-        f"wrote {len(files)} files to {folder}: {configuration.description}\nnext: nrl-edge build {folder}",
+        f"would write {len(files)} files to {folder}: {configuration.description}"
+        if dry_run
+        else f"wrote {len(files)} files to {folder}: {configuration.description}\nnext: nrl-edge build {folder}",
     )

@@ -9,7 +9,7 @@ import typer
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Choices, new_experiment
-from nrl_host.cli.options import JsonOption, QuietOption
+from nrl_host.cli.options import DryRunOption, JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
 
@@ -33,13 +33,15 @@ def new(
     preset: Annotated[str, typer.Option(help="edge, actor-critic, or (float64 only) paper.")] = "edge",
     entropy: Annotated[str, typer.Option(help="Where random bytes come from: seeded, raw, expanded.")] = "seeded",
     board: Annotated[str, typer.Option(help="Where the firmware runs; `nrl-edge boards` lists them.")] = "desktop",
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write a commented experiment file for a task."""
     output = Output(as_json, quiet)
-    path = new_experiment(folder, task, Choices(_units(hidden), preset, entropy, board))
-    output.result({"experiment": str(path)}, f"wrote {path}\nnext: nrl-edge sim {path}")
+    path = new_experiment(folder, task, Choices(_units(hidden), preset, entropy, board), dry_run=dry_run)
+    said = f"would write {path}" if dry_run else f"wrote {path}\nnext: nrl-edge sim {path}"
+    output.result({"experiment": str(path), "written": not dry_run}, said)
 
 
 def _units(text: str | None) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nrl_edge.errors import RunError
 from nrl_edge.runs import RunFolder
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
@@ -30,10 +31,16 @@ def replay_command(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Repeat a run step by step; exit code 1 where anything differs."""
+    """Repeat a run step by step; exit code 1 where anything differs. The verdict is kept in the run's folder."""
     output = Output(as_json, quiet)
+    folder = RunFolder.open(run)
     with output.progress(1, "replay") as bar:
-        verdict = replay_on(RunFolder.open(run), target, lambda done, total: bar.update(done, "", total))
+        verdict = replay_on(folder, target, lambda done, total: bar.update(done, "", total))
+    try:
+        folder.keep_replay_verdict(verdict.as_dict())
+    except RunError as error:
+        # Somebody else's run, or a full disk: the verdict stands all the same.
+        output.warn(f"reports will not know of this replay: {error}")
     if verdict.match:
         text = (
             f"match: {verdict.steps:,} calls, weights CRC-32 {verdict.weights_crc32} of the run and of the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, find_board
@@ -11,9 +12,16 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.targets.process import ProcessTarget
 from nrl_host.toolchain import build_image
 
+CountingUnit = Literal["instructions", "cycles"]
+
 
 class EmulatedTarget(ProcessTarget):
     """The firmware of one agent in the emulator of a board; see ProcessTarget. `board` is a board or the id of one."""
+
+    counting_unit: CountingUnit = "cycles"
+    """What the emulator is exact in: what firmware with `options.profile` counts there."""
+    counts_per_instruction: float = 1.0
+    """How many counts of the firmware's counter are one of that unit."""
 
     def __init__(
         self,

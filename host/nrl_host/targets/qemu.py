@@ -17,13 +17,16 @@ from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, DeviceError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.debian_packages import EMULATOR_PACKAGES
-from nrl_host.targets.emulated import EmulatedTarget
+from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
 from nrl_host.targets.process import STOP_SECONDS
 
 _START_SECONDS = 20.0
 # Each instruction takes 64 ns: what an emulated generator gives does not depend on how busy this computer is, and equal
 # seeds give equal numbers. A third of the speed, so only where it matters.
-_REPEATABLE_TIME = ("-icount", "shift=6")
+_REPEATABLE_SHIFT = 6
+# Ticks of a counter at the core's clock in the time of an instruction, at least, where instructions are counted: enough
+# for sums of a few readings to be told from those with one instruction more.
+_TICKS_PER_INSTRUCTION = 8
 _ANSWER = b'{"return"'
 
 
@@ -39,7 +42,11 @@ class QemuTarget(EmulatedTarget):
 
     `program` may also be in Intel HEX, as debug probes get it. `seed` also fixes what an emulated hardware generator
     gives, so that runs of a target made for `raw` mode repeat.
+    With `options.profile` the machine's time goes by instructions, of which the firmware's counter makes
+    `counts_per_instruction` each.
     """
+
+    counting_unit: CountingUnit = "instructions"
 
     def __init__(
         self,
@@ -53,6 +60,17 @@ class QemuTarget(EmulatedTarget):
         options: FirmwareOptions = PLAIN,
     ) -> None:
         super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
+        # An instruction takes 2^shift ns of the machine's time.
+        self._shift = _REPEATABLE_SHIFT if entropy_mode == "raw" else None
+        self.counts_per_instruction = 1.0
+        if options.profile != "off":
+            self._shift = 0
+            # On RISC-V the counter counts instructions itself; others count clocks of the core, by the machine's time.
+            if self.board.isa != "rv32imc" and self.board.clock is not None:
+                per_nanosecond = self.board.clock.hz / 1e9
+                while per_nanosecond * 2**self._shift < _TICKS_PER_INSTRUCTION:
+                    self._shift += 1
+                self.counts_per_instruction = per_nanosecond * 2**self._shift
         self._command = shlex.split(self.board.emulator or "")
         if not self._command or self._command[0] not in EMULATOR_PACKAGES:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by QEMU; see `nrl-edge boards`")
@@ -79,7 +97,7 @@ class QemuTarget(EmulatedTarget):
             port = listener.getsockname()[1]
             command = [
                 *self._command,
-                *(_REPEATABLE_TIME if self._entropy_mode == "raw" else ()),
+                *(("-icount", f"shift={self._shift}") if self._shift is not None else ()),
                 *("-display", "none", "-nodefaults", "-monitor", "none", "-qmp", "stdio"),
                 *_loading(program),
                 # QEMU sends each byte as it comes: without nodelay the system would hold them back for 40 ms.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -13,15 +14,19 @@ from nrl_edge.boards import Board
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.targets.emulated import EmulatedTarget
+from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
+
+_END_SECONDS = 30.0
 
 
 class UnicornTarget(EmulatedTarget):
     """The firmware of one agent on a chip whose core is unicorn's, behind TCP on 127.0.0.1; see EmulatedTarget.
 
     The chip keeps its flash over a restart, and forgets it when it is stopped. `generator` is how its random number
-    generator is: healthy, or sick in some way (`machines.generators`).
+    generator is: healthy, or sick in some way (`machines.generators`). With `options.profile` it counts instructions.
     """
+
+    counting_unit: CountingUnit = "instructions"
 
     def __init__(
         self,
@@ -42,6 +47,8 @@ class UnicornTarget(EmulatedTarget):
         self._chip = words[2]
         self._generator = generator
         self._memory: tempfile.TemporaryDirectory[str] | None = None
+        self.bits_read = 0
+        """Bits that the chip's generator had given when it was last stopped."""
 
     def start(self) -> None:
         """As every target; raises MissingToolError, before anything is built, where unicorn is not installed."""
@@ -67,7 +74,16 @@ class UnicornTarget(EmulatedTarget):
             [
                 *(sys.executable, "-m", "nrl_host.targets.machines", self._chip, str(program)),
                 *("--flash", str(flash), "--seed", str(self._seed), "--generator", self._generator),
+                *(("--count",) if self._options.profile != "off" else ()),
             ],
             dies_with_us=True,
         )
         return f"socket://{self._announced_place()}"
+
+    def _wait_for_end(self, process: subprocess.Popen[bytes]) -> bytes:
+        # It looks at its standard input now and then; a busy computer takes its time.
+        output, _ = process.communicate(timeout=_END_SECONDS)
+        words = output.split()
+        if len(words) == 2 and words[0] == b"bits":
+            self.bits_read = int(words[1])
+        return output

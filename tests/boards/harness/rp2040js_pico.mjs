@@ -12,7 +12,7 @@ import { createServer } from "node:net";
 import { pathToFileURL } from "node:url";
 
 const [, , packageFile, uf2File, seed] = process.argv;
-const { RP2040, SimulationClock } = await import(pathToFileURL(packageFile));
+const { Simulator } = await import(pathToFileURL(packageFile));
 
 const FLASH = 0x10000000;
 const BOOT2_BYTES = 256;
@@ -21,8 +21,7 @@ const CYCLE_NANOSECONDS = 8;
 const INSTRUCTIONS_AT_ONCE = 20000;
 const IDLE_NANOSECONDS = 1e6;
 
-const clock = new SimulationClock();
-const chip = new RP2040(clock);
+const { clock, rp2040: chip } = new Simulator();
 chip.logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /* Flash as the boot loader writes it: blocks of 512 bytes with 256 of them to write (Microsoft's UF2). */

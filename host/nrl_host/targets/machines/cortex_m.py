@@ -34,7 +34,10 @@ SYSTICK = 15
 """Number of the system timer's exception; a chip's interrupt n is 16 + n."""
 FIRST_INTERRUPT = 16
 
-_SYSTICK_CONTROL, _SYSTICK_RELOAD = 0xE000E010, 0xE000E014
+_SYSTICK_CONTROL, _SYSTICK_RELOAD, _SYSTICK_VALUE = 0xE000E010, 0xE000E014, 0xE000E018
+_TRACE_BASE, _TRACE_CYCLES = 0xE0001000, 0xE0001004
+_WIDE_INSTRUCTIONS = (0b11101, 0b11110, 0b11111)
+"""The upper five bits of a Thumb instruction of 32 bits."""
 _ENABLE_FIRST, _ENABLE_END = 0xE000E100, 0xE000E140
 _VECTOR_TABLE, _RESET_CONTROL = 0xE000ED08, 0xE000ED0C
 _RESET_KEY, _RESET_REQUEST = 0x05FA, 4
@@ -80,6 +83,9 @@ class CortexM(ABC):
         self._next_look = 0.0
         self._place = 0
         self._tick_due = 0.0
+        self._instructions: int | None = None
+        self._counted_from = 0
+        self._block_lengths: dict[tuple[int, int], int] = {}
         self.core = self._make_core()
 
     # What a chip adds
@@ -170,6 +176,41 @@ class CortexM(ABC):
         core.hook_add(unicorn.UC_HOOK_INTR, lambda uc, number, data: uc.emu_stop())
         self.add_hooks(core)
         return core
+
+    def count_instructions(self) -> None:
+        """Let the core's counters count: the trace unit's, and the system timer where it is no clock of the port."""
+        self._instructions = 0
+        self.core.mmio_map(_TRACE_BASE, 0x1000, self._read_trace, None, self._write_trace, None)
+        self.core.hook_add(unicorn.UC_HOOK_BLOCK, self._count_block)
+
+    def _count_block(self, core: Any, address: int, size: int, data: object) -> None:
+        """A block of instructions is about to run, all of them.
+
+        A counter that is read in it shows those behind the reading as well: always as many for the same place in the
+        program, so that differences between readings of one place are exact.
+        """
+        length = self._block_lengths.get((address, size))
+        if length is None:
+            code = bytes(core.mem_read(address, size))
+            length, place = 0, 0
+            while place < size:
+                place += 4 if code[place + 1] >> 3 in _WIDE_INSTRUCTIONS else 2
+                length += 1
+            if self.FLASH_BASE <= address < self.FLASH_BASE + len(self.flash):
+                # What is in RAM may be overwritten by another program.
+                self._block_lengths[address, size] = length
+        self._instructions = (self._instructions or 0) + length
+
+    def _read_trace(self, core: Any, offset: int, size: int, data: object) -> int:
+        if _TRACE_BASE + offset == _TRACE_CYCLES:
+            # It runs already where it has just been set to 0.
+            return ((self._instructions or 0) - self._counted_from + 1) & 0xFFFFFFFF
+        return self.registers.get(_TRACE_BASE + offset, 0)
+
+    def _write_trace(self, core: Any, offset: int, size: int, value: int, data: object) -> None:
+        self.registers[_TRACE_BASE + offset] = value
+        if _TRACE_BASE + offset == _TRACE_CYCLES:
+            self._counted_from = (self._instructions or 0) - value
 
     def load(self, image: Path) -> None:
         """Write an ELF file's segments into flash, as a programmer would, and stop where interrupts are unmasked."""
@@ -284,7 +325,17 @@ class CortexM(ABC):
     def _tick_seconds(self) -> float:
         return float((self.registers.get(_SYSTICK_RELOAD, 0) + 1) / self.core_hz())
 
+    def _systick_value(self) -> int:
+        """It counts down: by this computer's time where it is a clock, else by instructions."""
+        reload = self.registers.get(_SYSTICK_RELOAD, 0)
+        if self._ticks:
+            left = (self._tick_due - time.monotonic()) / self._tick_seconds()
+            return round(reload * min(max(left, 0.0), 1.0))
+        return int(reload - (self._instructions or 0) % (reload + 1))
+
     def _read_system(self, core: Any, offset: int, size: int, data: object) -> int:
+        if self._instructions is not None and SYSTEM_BASE + offset == _SYSTICK_VALUE:
+            return self._systick_value()
         return self.registers.get(SYSTEM_BASE + offset, 0)
 
     def _write_system(self, core: Any, offset: int, size: int, value: int, data: object) -> None:
