@@ -66,7 +66,8 @@ def main() -> int:
             same = simulate(experiment.with_overrides(seed=first, episodes=CHECKED_EPISODES), "native").weights_crc32
             print(f"weights after {CHECKED_EPISODES} episodes: {crc} here, {same} in gymnasium")
             return 0 if crc == same else 1
-        reached, worst = [], []
+        reached: list[float] = []
+        worst: list[float] = []
         for seed in range(first, last):
             returns, crc = run_seed(program, folder, seed, arguments.episodes)
             found = episodes_to_threshold(returns, experiment.task.threshold)
