@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nrl_edge.boards import find_board
+from nrl_edge.codegen.budget import budget as firmware_budget
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.noise.analysis import MIN_BITS, analyse
 from nrl_edge.noise.budget import noise_budget
@@ -57,16 +58,30 @@ def budget_grid(run: RunFolder) -> Grid | None:
         rows.append((name, f"{takes:{form}} {unit}", f"{has:{form}} {unit}" if has else "no limit", share))
 
     memory = board.memory
+    try:
+        firmware = firmware_budget(run.experiment, board)
+    except ConfigurationError:
+        firmware = None  # a process has no limits, and some boards are built by others
+    if firmware is not None:
+        add("variables of the whole firmware in RAM", firmware.ram_bytes, firmware.ram_limit_bytes, "B")
+        if firmware.flash_bytes is not None:
+            name = f"code and constants in flash, estimated within {firmware.error:.0%}"
+            add(name, firmware.flash_bytes, firmware.flash_limit_bytes, "B")
     add("weights and traces in RAM", 2 * agent.weight_bytes, memory.ram_bytes if memory else None, "B")
     if board.nonvolatile is not None and board.nonvolatile.store_bytes:
         add("one image of the agent in the weight store", agent.snapshot_bytes, board.nonvolatile.store_bytes, "B")
     source, result = board.entropy_source, run.result() or {}
     steps = result.get("steps_per_second")
+    if firmware is not None and isinstance(steps, int | float):
+        add("steps a second of this run, against the line's", steps, firmware.link_rate_hz, "Hz", ",.1f")
+        add("steps a second of this run, against the core's", steps, firmware.max_control_rate_hz, "Hz", ",.1f")
     if run.info.entropy_mode == "raw" and isinstance(steps, int | float):
         budget = noise_budget(agent)
         rate = source.bits_per_second if source is not None else None
         add("random bits a second, at this run's steps a second", budget.bits_per_step * steps, rate, "bit/s")
-    note = f"Against the limits of {board.name}. Sizes of a whole image come from nrl-edge build."
+    note = (
+        f"Against the limits of {board.name}. What nrl-edge budget says beforehand; nrl-edge build measures an image."
+    )
     return Grid("Budget", note, ("what", "takes", "the board has", "share"), tuple(rows))
 
 
