@@ -98,7 +98,7 @@ def print_text(result: dict[str, Any]) -> None:
 
 def show(row: Row) -> None:
     """Progress."""
-    if True:
+    if sys.stderr.isatty():
         print(f"{row.name}: {row.step:,} {row.unit}", file=sys.stderr, flush=True)
 
 

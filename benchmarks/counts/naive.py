@@ -12,7 +12,7 @@ from benchmarks.counts.networks import Network
 NaiveKind = Literal["naive-float32", "naive-int16"]
 NAIVE_KINDS: tuple[NaiveKind, ...] = ("naive-float32", "naive-int16")
 NAIVE_STEP = "naive_step"
-NAIVE_STEPS = 20
+NAIVE_STEPS = 12
 """Steps of the stream that a naive agent is counted on: software floats take long, and its steps hardly differ."""
 FLOAT_UNITS = {"m4": "fpv4-sp-d16", "m7": "fpv5-sp-d16", "m33": "fpv5-sp-d16"}
 """Cores that have a float unit in most chips: the naive float32 agent may use it, as its author would."""

@@ -28,7 +28,7 @@ from nrl_edge.tasks import ObservationQuantiser, Task, episode_seed, quantise_re
 
 TERMINATED, TRUNCATED = 1, 2
 SEED = 42
-STEPS = 200
+STEPS = 120
 LONGEST_EPISODE = 50
 """Steps after which an episode is cut off, so that a stream of a few hundred steps has several updates."""
 

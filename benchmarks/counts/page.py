@@ -93,7 +93,7 @@ def _network(table: Table, network: Network) -> dict[str, Any]:
                 "unit": core.unit,
                 "step": f"{row.step:,}",
                 "range": f"{row.step_min:,} to {row.step_max:,}",
-                "update": f"{row.update:,}",
+                "update_cost": f"{row.update:,}",
                 "floor": f"{floor:,}",
                 "over_floor": _ratio(row.step, floor),
                 "naive_int16": f"{naive_int16:,}",
@@ -174,7 +174,7 @@ def draw_plot(table: Table, path: Path) -> None:
         ("floor", [FLOORS[core.id].of(network) for core in CORES], COLOURS[2]),
     )
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.0, 4.6), layout="constrained")
+        figure = Figure(figsize=(10.5, 4.8), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         width = 0.2
@@ -189,9 +189,12 @@ def draw_plot(table: Table, path: Path) -> None:
                     textcoords="offset points",
                     ha="center",
                     fontsize=6.5,
-                    color="#444444",
+                    color="#222222",
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.85},
+                    zorder=3,
                 )
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_xticks(range(len(CORES)), [f"{core.name}\n{core.unit}" for core in CORES])
         axes.set_ylabel("cost of one learning step")
         axes.set_title("4-64-2: one learning step, without its update")

@@ -67,6 +67,7 @@ static bool run_to(avr_t *avr, uint32_t stop, uint32_t entry)
     bool counting = false;
     bool block_is_open = false;
     unsigned stack_at_entry = 0;
+    uint32_t back = 0; /* where the counted function returns to */
 
     record.count = 0;
     do {
@@ -77,6 +78,7 @@ static bool run_to(avr_t *avr, uint32_t stop, uint32_t entry)
         if (!counting && before == entry) {
             counting = true;
             stack_at_entry = stack_pointer(avr);
+            back = 2u * ((uint32_t)avr->data[stack_at_entry + 1u] << 8 | avr->data[stack_at_entry + 2u]);
         }
         if (counting && !block_is_open && !add_block(before)) {
             return false;
@@ -93,8 +95,8 @@ static bool run_to(avr_t *avr, uint32_t stop, uint32_t entry)
             if (length != 2u && length != 4u) {
                 block_is_open = false;
             }
-            /* The return address has been taken from the stack. */
-            if (stack_pointer(avr) > stack_at_entry) {
+            /* Of a stack pointer alone nothing follows: while a frame is made, one half of it is new and one old. */
+            if (avr->pc == back && stack_pointer(avr) == stack_at_entry + 2u) {
                 counting = false;
                 block_is_open = false;
             }

@@ -23,7 +23,9 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.noise.budget import noise_budget
 
 STACK_RESERVE_BYTES = 512
-"""RAM that has to be left to the stack: more than any was seen to take (510, on an AVR chip with a link key)."""
+"""RAM that has to be left to the stack, at least: `nrl-edge build` works out from the image what it can take."""
+_STACK_BESIDES_UNITS_BYTES = 448
+"""The same without the activations of the last hidden layer, which a step has on the stack: two bytes a unit."""
 _COBS_BYTES = 2
 """What COBS adds to a frame: a code and the delimiter."""
 _BITS_PER_BYTE = 10
@@ -96,7 +98,8 @@ def link_bytes_per_step(configuration: AgentConfiguration) -> int:
     """Bytes on the line of a STEP request and its ACTION reply."""
     table = load_message_table()
     overhead = table.header_bytes + CRC_BYTES + _COBS_BYTES
-    payloads = (table.by_name[name].payload_bytes(configuration.inputs) for name in ("STEP", "ACTION"))
+    outputs = configuration.actions if configuration.continuous else 0
+    payloads = (table.by_name[name].payload_bytes(configuration.inputs, outputs) for name in ("STEP", "ACTION"))
     return sum(payload + overhead for payload in payloads)
 
 
@@ -130,13 +133,13 @@ def agent_budget(
     link_bytes = link_bytes_per_step(configuration)
     hz = None if board.clock is None else board.clock.hz
     longest = found.longest_call_cycles
+    stack = max(STACK_RESERVE_BYTES, _STACK_BESIDES_UNITS_BYTES + 2 * configuration.hidden[-1])
     return Budget(
         board=board.id,
-        fits=ram + STACK_RESERVE_BYTES <= memory.ram_bytes
-        and (found.flash_bytes is None or found.flash_bytes <= memory.flash_bytes),
+        fits=ram + stack <= memory.ram_bytes and (found.flash_bytes is None or found.flash_bytes <= memory.flash_bytes),
         ram_bytes=ram,
         ram_limit_bytes=memory.ram_bytes,
-        stack_reserve_bytes=STACK_RESERVE_BYTES,
+        stack_reserve_bytes=stack,
         agent_bytes=agent,
         flash_bytes=found.flash_bytes,
         flash_limit_bytes=memory.flash_bytes,

@@ -82,8 +82,8 @@ def estimate(configuration: AgentConfiguration, board: Board, options: FirmwareO
     costs = measured_costs()
     kind = kind_of(configuration)
     cycles: Mapping[str, list[float]] = costs["cycles"].get(_CORES.get(board.core, ""), {}).get(kind, {})
-    # With several noise vectors a step takes more, and how much was not measured.
-    known = bool(cycles) and configuration.noise_draws == 1
+    # What several noise vectors and continuous actions take was not measured.
+    known = bool(cycles) and configuration.noise_draws == 1 and not configuration.continuous
 
     def cost(name: str) -> int | None:
         if not known or name not in cycles:
@@ -109,7 +109,7 @@ def _flash_bytes(
 ) -> int | None:
     base = flash["boards"].get(board.id)
     parts: Mapping[str, int] = flash["parts"].get(isa_group(board), {})
-    if base is None or not parts or options.environment is not None:
+    if base is None or not parts or options.environment is not None or configuration.continuous:
         return None
     wanted = [
         *([kind_of(configuration)] if kind_of(configuration) != "int16" else []),

@@ -11,6 +11,8 @@ from board_helpers import cartpole, equals_the_reference, snapshots_travel
 from elftools.elf.elffile import ELFFile
 from tools import require_board, require_tool
 
+from nrl_edge.codegen.firmware import render_firmware
+from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import ConfigurationError, DeviceError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.replay import replay
@@ -109,3 +111,19 @@ def test_only_modelled_chips_have_a_generator_that_can_be_made_sick() -> None:
         simulate_firmware(experiment, board="microbit", generator="one")
     with pytest.raises(ConfigurationError, match=r"generator 'sick'.*period2"):
         simulate_firmware(experiment, board="pico2", generator="sick")
+
+
+def test_flash_that_was_torn_is_no_fault_where_it_is_read() -> None:
+    """An STM32L4 or G4 interrupts, non-maskably, where a double word with a wrong code is read: a fault would reset it,
+    at every start again. Without a weight store nothing reads such words, and the interrupt stays a fault."""
+    for save_every, handler in ((0, "nrl_fault"), (1, "nrl_port_non_maskable")):
+        files = render_firmware(
+            CONFIGURATION,
+            seed=1,
+            entropy_mode="seeded",
+            board="nucleo_l476rg",
+            options=FirmwareOptions(save_every=save_every),
+        )
+        exceptions = files["src/port/nrl_startup.c"].split(".exceptions = {")[1].split("}")[0]
+        assert [each.strip() for each in exceptions.split(",")][:3] == ["nrl_reset", handler, "nrl_fault"]
+        assert ("FLASH_CORRECTION |= CORRECTION_FAILED" in "".join(files.values())) == bool(save_every)

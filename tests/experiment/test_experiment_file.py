@@ -111,7 +111,7 @@ BROKEN: list[tuple[str, str, list[str]]] = [
         TASK + "reward = 'immediate'\n[learning]\npreset = 'actor-critic'",
         ["task.reward", "actor-critic", "delayed"],
     ),
-    ("features_unknown", learning("preset = 'actor-critic'\ncritic_features = 'cubes'"), ["cubes", "squares"]),
+    ("features_unknown", learning("preset = 'actor-critic'\ncritic_features = 'quartics'"), ["quartics", "squares", "cubes"]),
     ("draws_of_three", learning("noise_draws = 3"), ["learning.noise_draws", "1, 2 or 4"]),
     ("draws_none", learning("noise_draws = 0"), ["learning.noise_draws"]),
     ("draws_of_rmhl", learning("rule = 'rmhl'\nnoise_draws = 2", "float64"), ["learning.noise_draws", "no effect"]),

@@ -26,7 +26,7 @@
 
 /* How often a function runs decides what it is made for; compilers that know none of this lose nothing but speed. */
 #if defined(__GNUC__)
-#define NRL_INLINE inline __attribute__((always_inline))
+#define NRL_INLINE inline __attribute__((always_inline, unused))
 #define NRL_NOINLINE __attribute__((noinline))
 #define NRL_SELDOM __attribute__((noinline, cold))
 #define NRL_UNUSED __attribute__((unused))
@@ -53,7 +53,7 @@
  * Loops over a unit's few inputs, whose number the compiler knows, are better without their counters; but for Arm's
  * first Thumb, where what would run often is assembly, and flash is what such chips are short of.
  */
-#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__) && (!defined(__thumb__) || defined(__thumb2__))
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8 && (!defined(__thumb__) || defined(__thumb2__))
 #define NRL_UNROLLED _Pragma("GCC unroll 8")
 #else
 #define NRL_UNROLLED

@@ -38,12 +38,28 @@ static NRL_INLINE int32_t nrl_kernel_multiply_add(int32_t sum, int16_t a, int16_
     return sum;
 }
 
+/* `count` is a constant. Few products are written one by one: avr-gcc 5 knows no loop that it would unroll. */
 static NRL_INLINE int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
 {
-    NRL_UNROLLED
-    for (unsigned j = 0; j < count; ++j) {
-        sum = nrl_kernel_multiply_add(sum, weights[j], values[j]);
+    if (count > 8u) {
+        for (unsigned j = 0; j < count; ++j) {
+            sum = nrl_kernel_multiply_add(sum, weights[j], values[j]);
+        }
+        return sum;
     }
+#define NRL_TERM(j)                                                     \
+    if (count > (j)) {                                                  \
+        sum = nrl_kernel_multiply_add(sum, weights[(j)], values[(j)]); \
+    }
+    NRL_TERM(0u)
+    NRL_TERM(1u)
+    NRL_TERM(2u)
+    NRL_TERM(3u)
+    NRL_TERM(4u)
+    NRL_TERM(5u)
+    NRL_TERM(6u)
+    NRL_TERM(7u)
+#undef NRL_TERM
     return sum;
 }
 

@@ -25,7 +25,11 @@
 #endif
 
 /* Updates of an episode of `run_episodes`, 5 calls of an open episode. */
-#define UPDATES_AN_EPISODE (NRL_PRESET != 0 ? 2u : NRL_IMMEDIATE_REWARD ? 5u : 1u)
+#if NRL_PRESET != 0
+#define UPDATES_AN_EPISODE ((5u + NRL_BLOCK_STEPS - 1u) / NRL_BLOCK_STEPS) /* of 5 steps */
+#else
+#define UPDATES_AN_EPISODE (NRL_IMMEDIATE_REWARD ? 5u : 1u)
+#endif
 
 static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
 static nrl_entropy_t entropy, other_entropy;
