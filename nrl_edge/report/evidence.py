@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nrl_edge.boards import find_board
-from nrl_edge.codegen.budget import budget as firmware_budget
+from nrl_edge.codegen.budget import agent_budget
+from nrl_edge.codegen.options import firmware_options
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.noise.analysis import MIN_BITS, analyse
 from nrl_edge.noise.budget import noise_budget
@@ -59,7 +60,13 @@ def budget_grid(run: RunFolder) -> Grid | None:
 
     memory = board.memory
     try:
-        firmware = firmware_budget(run.experiment, board)
+        firmware = agent_budget(
+            agent,
+            board,
+            seed=run.experiment.entropy.seed,
+            entropy_mode=run.experiment.entropy.mode,
+            options=firmware_options(run.experiment),
+        )
     except ConfigurationError:
         firmware = None  # a process has no limits, and some boards are built by others
     if firmware is not None:
