@@ -135,8 +135,7 @@ def agent_budget(
     stack = max(STACK_RESERVE_BYTES, _STACK_BESIDES_UNITS_BYTES + 2 * configuration.hidden[-1])
     return Budget(
         board=board.id,
-        fits=ram + stack <= memory.ram_bytes
-        and (found.flash_bytes is None or found.flash_bytes <= memory.flash_bytes),
+        fits=ram + stack <= memory.ram_bytes and (found.flash_bytes is None or found.flash_bytes <= memory.flash_bytes),
         ram_bytes=ram,
         ram_limit_bytes=memory.ram_bytes,
         stack_reserve_bytes=stack,
