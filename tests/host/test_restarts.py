@@ -87,8 +87,10 @@ def bad_day(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BadDay]]:
     yield days
 
 
-def small(folder: Path, *, episodes: int = 24, mode: str = "seeded", save_every: int = 0) -> Experiment:
-    path = write_experiment(folder, episodes=episodes, checkpoint_every=4)
+def small(
+    folder: Path, *, episodes: int = 24, mode: str = "seeded", save_every: int = 0, checkpoint_every: int = 4
+) -> Experiment:
+    path = write_experiment(folder, episodes=episodes, checkpoint_every=checkpoint_every)
     text = path.read_text(encoding="utf-8")
     path.write_text(f'{text}[entropy]\nmode = "{mode}"\n[store]\nsave_every = {save_every}\n', encoding="utf-8")
     return load_experiment(path)
@@ -108,12 +110,13 @@ def without_time(summary: RunSummary) -> dict[str, Any]:
 def test_two_hundred_restarts_of_the_device_change_nothing(
     tmp_path: Path, bad_day: list[BadDay], save_every: int
 ) -> None:
-    experiment = small(tmp_path, episodes=120, save_every=save_every)
+    # A snapshot an episode: with many calls to do over, one restart in seventy requests leaves hardly a way through.
+    experiment = small(tmp_path, episodes=120, save_every=save_every, checkpoint_every=1)
     clean = run_target(experiment, "native")
     draw = random.Random(save_every)
     requests = clean.steps + 2 * clean.episodes
     # What is done over after a restart are requests, too, and are hit as well.
-    at = {place: draw.choice(WAYS) for place in draw.sample(range(2, 3 * requests), 180)}
+    at = {place: draw.choice(WAYS) for place in draw.sample(range(2, 2 * requests), 230)}
     with DesktopTarget(resolve_agent(experiment), seed=42, options=FirmwareOptions(save_every=save_every)) as target:
         bad_day.append(BadDay(target, at))
         summary = run_on(target, experiment, run=tmp_path / "run")
@@ -190,8 +193,8 @@ def test_a_device_that_answers_otherwise_after_a_restart_is_found_out(tmp_path: 
         agent = RecoveringAgent(link, configuration, EntropySettings(seed=1))
         for number in range(20):
             agent.step(np.full(4, number * 200, np.int16), 100, False, False)
-        observation, reward, terminated, truncated, action = agent._journal[7]
-        agent._journal[7] = (observation, reward, terminated, truncated, 1 - action)
+        observation, reward, terminated, truncated, action, numbers = agent._journal[7]
+        agent._journal[7] = (observation, reward, terminated, truncated, 1 - action, numbers)
         target.restart()
         with pytest.raises(DeviceError, match="call 7 since the last snapshot"):
             agent.step(np.zeros(4, np.int16), 0, False, False)
