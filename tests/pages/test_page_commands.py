@@ -30,6 +30,9 @@ PORT = "/dev/ttyACM0"
 EPISODES = 4
 
 NOT_RUN: dict[str, str] = {
+    "nrl-edge sim my-agent/experiment.toml --run my-agent/run --resume": "tests/host/test_resume.py stops runs and resumes",
+    "nrl-edge flash my-agent/firmware/firmware.elf --board uno": "tests/boards/test_flash_uno.py flashes images",
+    "nrl-edge monitor runs/first --web": "serves until Ctrl-C; tests/monitor opens its pages",
     "nrl-edge study studies/parity.toml --scheduler tcp://10.0.0.5:8786": "tests/study runs one on a real scheduler",
 }
 MAY_SAY_NO = ("nrl-edge validate", "nrl-edge snapshot diff", "nrl-edge doctor")
