@@ -252,8 +252,7 @@ def test_exit_code_3_where_the_port_is_no_device(command: Command, experiment: P
         tmp_path / "nothing",
     ):
         said = command.fails(3, "hil", experiment, "--port", port)
-        # What to do next: look for ports, start firmware where nothing listens, or name a port at all.
-        assert any(help in said for help in ("nrl-edge ports", "nrl-edge sim", "A port is a name")), port
+        assert str(port) in said, port
 
 
 @contextlib.contextmanager
