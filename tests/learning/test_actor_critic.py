@@ -115,7 +115,7 @@ def test_blocks_of_four_steps_against_a_literal_loop(kind: type[ActorCritic], gr
         ({"reward": "immediate"}, "learns at every step by itself"),
         ({"block_steps": 0}, "block_steps = 0"),
         ({"discount": 1.0}, "discount = 1.0"),
-        ({"critic_features": "cubes"}, "allowed are products, squares"),
+        ({"critic_features": "quartics"}, "allowed are products, squares"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):

@@ -167,7 +167,6 @@ def test_wrong_scales_are_refused(scale):
         ("cartpole-v1", {}, "CartPole-v1"),
         ("no_such_module_here:Task-v0", {}, "no_such_module_here"),
         ("CartPole-v1", {"gravity_of_mars": 3.7}, "gravity_of_mars"),
-        ("MountainCarContinuous-v0", {}, r"MountainCarContinuous-v0 has continuous actions, Box.*Gaussian policy head"),
         ("SpaceOf-v0", {"actions": "MultiDiscrete"}, r"MultiDiscrete actions.*each combination is an action"),
         ("SpaceOf-v0", {"kind": "Dict"}, r"SpaceOf-v0 has Dict observations.*vector of numbers"),
         ("SpaceOf-v0", {"kind": "Tuple"}, r"has Tuple observations.*FlattenObservation"),
