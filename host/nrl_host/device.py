@@ -59,14 +59,21 @@ class LinkAgent:
     """The agent of a device. Implements `nrl_edge.agent.Agent`.
 
     With `begin` the device draws fresh weights from `entropy`, and what its agent had learned is lost; without, the
-    agent goes on with what it has until `begin` is called.
+    agent goes on with what it has until `begin` is called. Without `keep_noise` the random bytes that the agent draws
+    are not read, as they cannot be where it steps by itself, and draws on while they are read.
 
     Raises DeviceError where the device carries another agent than `configuration`, ConfigurationError for an entropy
     mode that no device can begin with.
     """
 
     def __init__(
-        self, link: Link, configuration: AgentConfiguration, entropy: EntropySettings, *, begin: bool = True
+        self,
+        link: Link,
+        configuration: AgentConfiguration,
+        entropy: EntropySettings,
+        *,
+        begin: bool = True,
+        keep_noise: bool = True,
     ) -> None:
         if entropy.mode not in _LINK_MODES:
             raise ConfigurationError(
@@ -93,6 +100,7 @@ class LinkAgent:
         self.store_failures = 0
         """Saves that the device's weight store did not take."""
         self._entropy = entropy
+        self._keeps_noise = keep_noise and entropy.mode != "seeded"
         self._noise = bytearray()
         self._noise_position = 0
         call = step_draw_bytes(configuration) + update_draw_bytes(configuration)
@@ -113,7 +121,7 @@ class LinkAgent:
         self._fetch_noise()
 
     def take_noise(self) -> bytes | None:
-        """The noise that the agent drew since `begin` or the last call; b"" where its noise is seeded.
+        """The noise that the agent drew since `begin` or the last call; b"" where its noise is seeded or not kept.
 
         None where some of them are lost, as the device's log is too small for what one call of step draws.
         """
@@ -123,7 +131,7 @@ class LinkAgent:
         return taken if self.noise_is_complete else None
 
     def _fetch_noise(self) -> None:
-        if self._entropy.mode == "seeded" or not self.noise_is_complete:
+        if not self._keeps_noise or not self.noise_is_complete:
             return
         before = len(self._noise)
         while True:

@@ -90,7 +90,7 @@ def listen_on_chip(
             "--resume: a board with its task on the chip goes on by itself, also after a loss of power where it has a "
             "weight store ([store] save_every); there is nothing for the host to resume"
         )
-    agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False)
+    agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False, keep_noise=False)
     target = f"{link.hello.board}, on chip"
     with open_run(run, experiment, target, configuration) as (folder, _):
         if begin:

@@ -10,7 +10,9 @@
  *
  * With a boot loader (Intel HEX) the chip is as on an Arduino board: flash is empty where no image is given, every reset
  * leads to the boot loader, which may write flash, and a peer that opens the line resets the chip, as DTR does through
- * the capacitor on the board. While the boot loader runs, time passes as outside: it waits for its peer by the clock.
+ * the capacitor on the board. While the boot loader runs, time passes as outside: it waits for its peer by the clock. Until
+ * its peer's first byte it passes more slowly: the second that it waits is meant for a peer that starts at once, and on a
+ * busy computer one may not.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -45,6 +47,8 @@
 /* A chip that is paced and falls behind by more than this, as this computer is busy, does not hurry to catch up. */
 #define LARGEST_LAG_NANOSECONDS 20000000
 #define NANOSECONDS 1000000000
+/* How much slower time passes in the boot loader until its peer says something. */
+#define PATIENCE 8
 
 static struct {
     avr_t *avr;
@@ -61,6 +65,7 @@ static struct {
     uint8_t outgoing[4096];
     unsigned lowest_stack; /* address of the stack pointer at its lowest */
     uint32_t boot_start;   /* first address of the boot loader; 0: there is none */
+    bool peer_has_spoken;  /* since it opened the line */
     bool paced;
     avr_cycle_count_t paced_since_cycle;
     int64_t paced_since;
@@ -135,6 +140,7 @@ static void reset_from_outside(avr_t *avr)
 static void open_peer(int file)
 {
     harness.peer = file;
+    harness.peer_has_spoken = false;
     if (harness.boot_start != 0) {
         reset_from_outside(harness.avr);
     }
@@ -190,6 +196,10 @@ static void receive(void)
     if (result > 0) {
         harness.taken = 0;
         harness.filled = (size_t)result;
+        if (!harness.peer_has_spoken) {
+            harness.peer_has_spoken = true;
+            harness.paced = false;
+        }
     } else if (result == 0 || (errno != EAGAIN && errno != EINTR)) {
         close_peer();
     }
@@ -251,7 +261,7 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * NANOSECONDS + time.tv_nsec;
 }
 
-/* While the boot loader runs, the chip's time is not ahead of ours. */
+/* While the boot loader runs, the chip's time is not ahead of ours, and slower than ours until its peer speaks. */
 static void pace(const avr_t *avr)
 {
     int64_t ahead;
@@ -266,6 +276,7 @@ static void pace(const avr_t *avr)
         harness.paced_since_cycle = avr->cycle;
     }
     ahead = (int64_t)((avr->cycle - harness.paced_since_cycle) * NANOSECONDS / avr->frequency);
+    ahead *= harness.peer_has_spoken ? 1 : PATIENCE;
     ahead -= now() - harness.paced_since;
     if (ahead > 0) {
         wait_for(ahead);
