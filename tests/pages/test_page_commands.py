@@ -68,6 +68,7 @@ NOT_RUN = {
     "make bench": A_BENCHMARK,
     "git clone": "needs the address of a repository and a network",
     "source": "a shell's own command; what it does is to put nrl-edge on the path",
+    "pip install 'nrl-edge[boards]'": "installs into the environment that runs this test, which has it",
     "pip install -r benchmarks/requirements.txt": "fetches PyTorch",
     "python -m benchmarks": A_BENCHMARK,
     "dask": "runs until it is ended, on other machines; tests start both where the command after it needs them",
