@@ -26,7 +26,6 @@ from nrl_edge.report.comparison import (
 from nrl_edge.report.evidence import budget_grid, link_rows, noise_grid, profile_grid
 from nrl_edge.runs import RunFolder, snapshot_weights
 
-
 VerdictStatus = Literal["passed", "failed", "open"]
 
 
