@@ -76,6 +76,7 @@ def test_every_boot_has_a_session_of_its_own() -> None:
     assert sessions == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_sources_compile_without_a_warning_with_the_real_core(tmp_path: Path) -> None:
     require_board("uno_arduino")
     # The core's own headers are not free of warnings that are asked of ours.

@@ -105,6 +105,7 @@ def test_cycles_are_those_of_a_profile(board: str) -> None:
     assert found.update_cycles == pytest.approx(counted.update.max, rel=found.update_error + 0.02), message
 
 
+@pytest.mark.slow
 def test_the_catalogue_has_a_budget_of_every_microcontroller_or_says_why_not() -> None:
     found = {board.id: each for board, each in catalogue_budget(cartpole(hidden=16))}
     assert set(found) == {board.id for board in load_boards() if board.toolchain is not None}
@@ -170,6 +171,7 @@ def test_the_desktop_has_no_budget() -> None:
         budget(cartpole(), "desktop")
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     require_board("uno")
     path = tmp_path / "experiment.toml"

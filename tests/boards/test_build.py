@@ -102,6 +102,7 @@ def test_the_command_reports_sizes_and_limits(
     assert run("--board", "moon")[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board_id", ["uno", "microbit", "mps2_an386", "riscv32_virt"])
 def test_the_command_in_a_generated_project_builds_the_same_image(board_id: str, tmp_path: Path) -> None:
     board = require_board(board_id)

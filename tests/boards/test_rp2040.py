@@ -189,6 +189,7 @@ def test_sixty_percent_ones_are_found_within_the_window_of_the_proportion_test()
         assert abs(bits.mean() - 0.5) < 4 * 0.5 / len(bits) ** 0.5
 
 
+@pytest.mark.slow
 def test_the_build_of_the_command_leaves_a_uf2_beside_the_image(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

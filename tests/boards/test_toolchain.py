@@ -27,6 +27,7 @@ CONFIGURATION = AgentConfiguration(4, (64,), 2)
 CROSS_BOARDS = [board.id for board in load_boards() if is_freestanding(board)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimise", ["-Os", "-O0"])
 @pytest.mark.parametrize("board_id", CROSS_BOARDS)
 def test_every_image_builds_without_a_warning_and_fits(tmp_path: Path, board_id: str, optimise: str) -> None:

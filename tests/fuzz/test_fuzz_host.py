@@ -204,6 +204,7 @@ def test_a_board_file_is_read_or_refused(text: str) -> None:
         assert str(error)
 
 
+@pytest.mark.slow
 @REPEATED
 @given(spoilt_text("study"))
 def test_a_study_file_is_read_or_refused(text: str) -> None:
@@ -270,6 +271,7 @@ FILES = ("run.json", "experiment.toml", "progress.csv", "record.nrlr", "final.nr
 FILES += ("noise.bin", "noise.csv", "checkpoints/episode_000002.nrls")
 
 
+@pytest.mark.slow
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), st.integers(0, 1 << 30), st.sampled_from(["flip", "cut", "add", "empty", "remove"]))
 def test_a_damaged_run_folder_is_read_or_refused_and_never_proved(
