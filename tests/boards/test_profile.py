@@ -18,11 +18,11 @@ from nrl_edge.codegen.options import PROFILE_PHASES, FirmwareOptions, ProfileDet
 from nrl_edge.errors import ConfigurationError, DeviceError, RunError
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
 from nrl_edge.simulation import simulate
+from nrl_host.build.toolchain import build_image
 from nrl_host.cli import app
 from nrl_host.profile import MeasuringAgent, Profile, corrected_counts, profile, profile_device
 from nrl_host.targets import make_target
 from nrl_host.targets.simavr import SimavrTarget
-from nrl_host.toolchain import build_image
 
 EDGE_PHASES = {"link", "other", "observation", "noise", "forward", "difference", "policy", "trace", "update"}
 IMMEDIATE = """
