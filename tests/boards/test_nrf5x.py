@@ -13,7 +13,7 @@ from tools import require_board
 from nrl_edge.experiment import Experiment, resolve_agent
 from nrl_edge.simulation import simulate
 from nrl_host.link import Link
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
 from nrl_host.noise_capture import capture_noise
 from nrl_host.targets.qemu import QemuTarget
 

@@ -56,6 +56,7 @@ def properties(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_every_export_has_the_examples_that_fit_its_agent() -> None:
     found = {
         name: [example.name for example in fitting_examples(experiment, resolve_agent(experiment))]
@@ -121,6 +122,7 @@ def test_platformio_itself_accepts_both_manifests(
             assert {each["name"] for each in loaded["examples"]} >= {"sensor-loop"}
 
 
+@pytest.mark.slow
 def test_cmake_builds_the_c_export_and_its_examples_run(
     agent: tuple[Experiment, AgentConfiguration], tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def test_ten_million_frames_of_noise_change_nothing(tmp_path: Path, agent: str) 
     assert words[:2] == ["frames", str(frames)] and words[-2:] == ["executed", "0"]
 
 
+@pytest.mark.slow
 def test_noise_does_no_harm_that_sanitizers_see(tmp_path: Path) -> None:
     words = storm("edge", 100_000, tmp_path, sanitize=True, seed=2).split()
     # A sixth of them are sound frames of other sessions.

@@ -327,6 +327,7 @@ def test_a_replay_s_verdict_is_a_check(tmp_path: Path) -> None:
     assert "DIFFERENT on reference" in Page(render_report(report_data([run]))).text
 
 
+@pytest.mark.slow
 def test_noise_and_budget_of_a_run_on_a_board(tmp_path: Path) -> None:
     experiment = parse_experiment(TASK.format(seed=1, mode="raw"))
     agent = agent_configuration(experiment, 4, 2, 10)
