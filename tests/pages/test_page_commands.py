@@ -50,6 +50,10 @@ ADDED = {
         "--bytes 5000",
         "the emulated generator gives 1.5 kB a second",
     ),
+    "nrl-edge sim wild/experiment.toml --target microbit --run runs/wild --episodes 100": (
+        "--episodes 4",
+        "the emulated generator gives 1.5 kB a second",
+    ),
     "nrl-edge validate experiment.toml": ("--seeds 3", "forty seeds take minutes"),
     f"nrl-edge validate experiment.toml --port {PORT} --json": ("--seeds 3", "forty seeds take minutes"),
 }
