@@ -30,9 +30,11 @@ TERMINATED, TRUNCATED = 1, 2
 SEED = 42
 STEPS = 120
 LONGEST_EPISODES = (50, 40)
-"""Steps after which episodes are cut off, in turn, so that a stream of a few hundred steps has several updates. Not all are
-cut at one length: where every step is worth the same, as in Acrobot, all returns would be the same, nothing would ever be
-learned, and an update that changes nothing would be counted."""
+"""Steps after which episodes are cut off, in turn, so that a stream of a few hundred steps has several updates.
+
+With one length, all returns of a task whose every step is worth the same, as Acrobot's, would be the same, nothing
+would be learned, and updates that change nothing would be counted.
+"""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
 
 #include "nrl_kernels.h"
 #if NRL_KERNEL_AVR
-#include "nrl_generate_avr.h"
+#include "nrl_kernels_generate_avr.h"
 #endif
 
 #if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)

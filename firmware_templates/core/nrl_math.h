@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "nrl_kernels_shift.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -29,45 +31,6 @@ static inline int32_t nrl_saturate(int32_t value, unsigned bits)
     const int32_t high = (int32_t)(UINT32_C(0xffffffff) >> (33u - bits));
 
     return nrl_clamp(value, -high - 1, high);
-}
-
-/* value >> shift. */
-static inline int32_t nrl_shift_down(int32_t value, unsigned shift)
-{
-#if defined(__AVR__)
-    /* It has no instruction that shifts by more than one place, but whole bytes move for little. */
-    if (__builtin_constant_p(shift) && shift >= 16u) {
-        int16_t high = (int16_t)(value >> 16);
-
-        __asm__("" : "+r"(high)); /* or the compiler makes one loop of the two shifts */
-        return high >> (shift - 16u);
-    }
-    if (__builtin_constant_p(shift) && shift >= 8u) {
-        value >>= 8;
-        __asm__("" : "+r"(value));
-        return value >> (shift - 8u);
-    }
-#endif
-    return value >> shift;
-}
-
-/* The same of a number without a sign. */
-static inline uint32_t nrl_shift_down_unsigned(uint32_t value, unsigned shift)
-{
-#if defined(__AVR__)
-    if (__builtin_constant_p(shift) && shift >= 16u) {
-        uint16_t high = (uint16_t)(value >> 16);
-
-        __asm__("" : "+r"(high));
-        return high >> (shift - 16u);
-    }
-    if (__builtin_constant_p(shift) && shift >= 8u) {
-        value >>= 8;
-        __asm__("" : "+r"(value));
-        return value >> (shift - 8u);
-    }
-#endif
-    return value >> shift;
 }
 
 /* value / 2^shift to the nearest integer, halves up; shift 0..31, value + 2^(shift - 1) must fit 32 bits. */

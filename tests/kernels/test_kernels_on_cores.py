@@ -77,10 +77,12 @@ int counted_call(const counted_input_t *input)
     return nrl_agent_step(&agent, input->observation, input->reward, input->terminated != 0, input->truncated != 0);
 }
 
-/* Of everything that was learned and counted, but not of the checksum behind it: with that, every snapshot has the same CRC. */
+/* Of everything that was learned and counted. With the checksum behind it, every snapshot would have the same CRC. */
 uint32_t counted_weights_crc32(void)
 {
-    return nrl_agent_snapshot(&agent, snapshot) == NRL_OK ? nrl_crc32(0, snapshot, sizeof snapshot - NRL_SNAPSHOT_CHECKSUM_BYTES) : 0u;
+    return nrl_agent_snapshot(&agent, snapshot) == NRL_OK
+               ? nrl_crc32(0, snapshot, sizeof snapshot - NRL_SNAPSHOT_CHECKSUM_BYTES)
+               : 0u;
 }
 """
 
@@ -197,7 +199,7 @@ def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -
     def has_sweeps(shape: str, header: str) -> bool:
         return "#define NRL_KERNEL_SWEEPS 1" in render_core(SHAPES[shape])[header]
 
-    for header in ("nrl_sweeps_dsp.h", "nrl_sweeps_thumb1.h", "nrl_sweeps_avr.h"):
+    for header in ("nrl_sweeps_dsp.h", "nrl_sweeps_thumb1.h", "nrl_sweeps_rv32.h", "nrl_sweeps_avr.h"):
         assert has_sweeps("two actions", header) and has_sweeps("three actions", header)
         assert has_sweeps("online", header) and has_sweeps("online, three actions", header)
         for other in ("units that are no whole bytes", "four actions", "two layers", "tiny"):
