@@ -162,37 +162,64 @@ def test_every_shape_is_the_reference_s_on_every_core(core_id: str, shape: str) 
     check(core_id, shape)
 
 
-LARGE_WEIGHT = 65535 // 8
-"""Eight of them are just within the row limit; with signs, their sum leaves int16 now and then."""
+# Eight of the one, four of the other are just within the row limit.
+LARGE_OUTPUT_WEIGHT, LARGE_WEIGHT = 65535 // 8, 65535 // 4
+PREPARED = f"""
+    (void)nrl_agent_init(&agent, &entropy);
+    for (unsigned i = 0; i < NRL_HIDDEN_1; ++i) {{
+        for (unsigned j = 0; j < NRL_INPUTS * ROWS_ARE_LARGE; ++j) {{
+            agent.layer_1[i].weights[j] = {LARGE_WEIGHT};
+        }}
+        for (unsigned k = 0; k < NRL_ACTIONS; ++k) {{
+            agent.layer_1[i].output_weights[k] = k == 1u ? -{LARGE_OUTPUT_WEIGHT} : {LARGE_OUTPUT_WEIGHT};
+        }}
+    }}
+    nrl_find_row_bound(&agent);
+"""
 
 
-@pytest.mark.parametrize("actions", [2, 3])
-@pytest.mark.parametrize("core_id", ["avr", pytest.param("m0plus", marks=pytest.mark.slow)])
-def test_sums_of_large_output_weights_are_the_reference_s(core_id: str, actions: int) -> None:
+def check_large_weights(core_id: str, actions: int, rows_are_large: bool, largest: int, length: int) -> IntegerAgent:
+    """Two episodes of eight units that begin with large weights; returns the reference."""
     core, configuration = find_core(core_id), AgentConfiguration(4, (8,), actions)
     require_board(core.board_id)
     rng = np.random.default_rng(actions)
-    observations = rng.integers(-800, 801, (300, 4)).astype(np.int16)
-    flags = np.zeros(300, np.uint8)
-    flags[-1] = TERMINATED
+    observations = rng.integers(-largest, largest + 1, (2 * length, 4)).astype(np.int16)
+    rewards = np.repeat([256, 1024], length).astype(np.int32)
+    flags = np.zeros(2 * length, np.uint8)
+    flags[[length - 1, -1]] = TERMINATED
     agent = reference_agent(configuration, EntropySettings(seed=SEED))
-    agent.weights[-1][:] = LARGE_WEIGHT
-    agent.weights[-1][1] = -LARGE_WEIGHT
-    for observation, flag in zip(observations, flags, strict=True):
-        agent.step(observation, 256, bool(flag), False)
-    stream = Stream(observations, np.full(300, 256, np.int32), flags, crc_of(agent))
-    prepared = AGENT.replace(
-        "(void)nrl_agent_init(&agent, &entropy);",
-        "(void)nrl_agent_init(&agent, &entropy);\n"
-        "    for (unsigned i = 0; i < NRL_HIDDEN_1 * NRL_ACTIONS; ++i) {\n"
-        "        agent.layer_1[i / NRL_ACTIONS].output_weights[i % NRL_ACTIONS] =\n"
-        f"            i % NRL_ACTIONS == 1 ? -{LARGE_WEIGHT} : {LARGE_WEIGHT};\n"
-        "    }",
+    if rows_are_large:
+        agent.weights[0][:] = LARGE_WEIGHT
+    agent.weights[-1][:] = LARGE_OUTPUT_WEIGHT
+    agent.weights[-1][1] = -LARGE_OUTPUT_WEIGHT
+    for observation, reward, flag in zip(observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    prepared = AGENT.replace("(void)nrl_agent_init(&agent, &entropy);", PREPARED)
+    prepared = prepared.replace(
+        '#include "nrl_agent.h"', f'#include "nrl_internal.h"\n#define ROWS_ARE_LARGE {rows_are_large:d}u'
     )
-    assert prepared != AGENT
     image = build(core, {**agent_sources(configuration, SEED), "agent.c": prepared}, configuration.inputs)
+    stream = Stream(observations, rewards, flags, crc_of(agent))
     _, crc = run_image(core, image, stream, "nrl_agent_step")
     assert crc == stream.weights_crc32, "the snapshot is not the reference's"
+    return agent
+
+
+LARGE_CORES = [
+    core.id if core.id in ("avr", "rv32") else pytest.param(core.id, marks=pytest.mark.slow) for core in CORES
+]
+
+
+@pytest.mark.parametrize("actions", [2, 3])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_sums_of_output_weights_that_leave_int16_are_the_reference_s(core_id: str, actions: int) -> None:
+    assert check_large_weights(core_id, actions, False, 800, 150).counters().difference > 0
+
+
+@pytest.mark.parametrize("actions", [2, 3])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions: int) -> None:
+    assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
 
 
 def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -> None:
