@@ -5,7 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST_FLAGS ?= -n auto
+# Some tests wait for an emulator behind a line rather than compute: more of them at once than there are cores.
+PYTEST_FLAGS ?= -n $(shell $(PYTHON) -c "import os; print(2 + (os.cpu_count() or 1))") --dist worksteal
 # Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for report and monitor.
 TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium chromium-driver \
     gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc \
@@ -59,6 +60,11 @@ $(VENV)/.developer: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.installed
+	@echo "installing what the site needs ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 install: $(VENV)/.compiler
 	@echo "now: source $(VENV)/bin/activate"
 
@@ -101,7 +107,7 @@ bench: $(VENV)/.developer $(VENV)/.compiler
 	$(BIN)/python -m benchmarks
 
 # The pages as a site in build/docs/site, with references of the Python packages and of the C headers of a firmware.
-docs: system-packages $(VENV)/.developer
+docs: system-packages $(VENV)/.docs
 	@rm -rf build/docs && mkdir -p build/docs
 	@$(BIN)/nrl-edge new build/docs/agent --task cartpole --quiet
 	@sed -i.bak 's/^# save_every = .*/save_every = 10/; s/^save_every = 0.*/save_every = 10/' build/docs/agent/experiment.toml

@@ -18,7 +18,9 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
 from nrl_edge.simulation import simulate
 from nrl_host.cli import main
-from nrl_host.faults import (
+from nrl_host.hil import run_hil, simulate_firmware
+from nrl_host.link import Link
+from nrl_host.link.faults import (
     LONGEST_DELAY_FRAMES,
     FaultyLine,
     LineFaults,
@@ -26,8 +28,6 @@ from nrl_host.faults import (
     parse_line_faults,
     split_faulty_url,
 )
-from nrl_host.hil import run_hil, simulate_firmware
-from nrl_host.link import Link
 from nrl_host.targets.desktop import DesktopTarget
 
 BAD = LineFaults(drop=0.1, flip=0.05, duplicate=0.05, reorder=0.05, seed=7)
@@ -209,7 +209,8 @@ def test_a_port_may_be_named_with_its_faults() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", ["desktop", "microbit"])
+@pytest.mark.waits
+@pytest.mark.parametrize("board", ["microbit", "desktop"])
 def test_a_hundred_thousand_steps_over_a_bad_line(board: str) -> None:
     if board == "microbit":
         require_tool("arm-none-eabi-gcc", "apt-get install gcc-arm-none-eabi binutils-arm-none-eabi")

@@ -102,6 +102,7 @@ def test_an_identity_changes_with_whatever_changes_results_and_with_nothing_else
     assert len({variant.identity for variant in first}) == len(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
 def test_committed_studies_can_be_run_and_share_no_seeds(path: Path) -> None:
     study = load_study(path)
@@ -111,6 +112,7 @@ def test_committed_studies_can_be_run_and_share_no_seeds(path: Path) -> None:
     assert not set(study.seeds) & {seed for other in others for seed in other.seeds} - set(PUBLISHED_SEEDS)
 
 
+@pytest.mark.slow
 def test_the_committed_studies_are_what_they_say() -> None:
     parity, ablation, paper = (load_study(STUDIES / f"{name}.toml") for name in ("parity", "ablation", "paper"))
     assert len(parity.seeds) == 40 and len(parity.variants) == 16

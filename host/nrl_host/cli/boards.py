@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from nrl_edge.boards import Board, find_board, load_boards
 from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_host.board_build import DoesNotFitError, build_for_board
+from nrl_host.build.board_build import DoesNotFitError, build_for_board
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
