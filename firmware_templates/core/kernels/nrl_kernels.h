@@ -75,6 +75,11 @@
 #define NRL_KERNEL_AVR 0
 #endif
 
+/* 1: loops of an update, in C, are worth a copy for the usual case. */
+#ifndef NRL_KERNEL_SPLITS
+#define NRL_KERNEL_SPLITS 0
+#endif
+
 #ifndef NRL_KERNEL_RECIPROCAL
 /* 2^31 / sum, truncated; sum is 2^15 to 2^19: that of a softmax's exponentials. */
 static NRL_INLINE uint32_t nrl_kernel_reciprocal(uint32_t sum)
