@@ -29,8 +29,12 @@ from nrl_edge.tasks import ObservationQuantiser, Task, episode_seed, quantise_re
 TERMINATED, TRUNCATED = 1, 2
 SEED = 42
 STEPS = 120
-LONGEST_EPISODE = 50
-"""Steps after which an episode is cut off, so that a stream of a few hundred steps has several updates."""
+LONGEST_EPISODES = (50, 40)
+"""Steps after which episodes are cut off, in turn, so that a stream of a few hundred steps has several updates.
+
+With one length, all returns of a task whose every step is worth the same, as Acrobot's, would be the same, nothing
+would be learned, and updates that change nothing would be counted.
+"""
 
 
 @dataclass(frozen=True)
@@ -155,9 +159,10 @@ def record_stream(network: Network, kind: str = "int16", steps: int = STEPS) -> 
         while agent.steps < steps:
             action = call(task.reset(episode_seed(SEED, episode)), 0.0, 0)
             flag = 0
-            for length in range(1, LONGEST_EPISODE + 1):
+            longest = LONGEST_EPISODES[episode % len(LONGEST_EPISODES)]
+            for length in range(1, longest + 1):
                 observation, reward, terminated, truncated = task.step_unchecked(action)
-                truncated = truncated or length == LONGEST_EPISODE
+                truncated = truncated or length == longest
                 flag = terminated * TERMINATED + truncated * TRUNCATED
                 action = call(observation, reward, flag)
                 if flag:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.counts.cores import CORES, find_core
 from benchmarks.counts.floor import FLOORS
 from benchmarks.counts.naive import NAIVE_STEPS
-from benchmarks.counts.networks import LONGEST_EPISODE, NETWORKS, SEED, Network, find_network
+from benchmarks.counts.networks import LONGEST_EPISODES, NETWORKS, SEED, Network, find_network
 from benchmarks.counts.peers import PEERS
 from benchmarks.counts.table import COUNTED, SIZED, Row, Table
 from nrl_edge.figures import COLOURS, STYLE, save_figure
@@ -60,7 +60,7 @@ def page_text(table: Table) -> str:
         ],
         reasons=table.reasons,
         steps=table.steps,
-        longest=LONGEST_EPISODE,
+        longest=" and ".join(map(str, LONGEST_EPISODES)),
         seed=SEED,
         naive_steps=NAIVE_STEPS,
     )

@@ -6,6 +6,9 @@
 #include <stddef.h>
 
 #include "nrl_kernels.h"
+#if NRL_KERNEL_AVR
+#include "nrl_kernels_generate_avr.h"
+#endif
 
 #if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
 #define NRL_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -88,6 +91,9 @@ unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned
 #if NRL_LITTLE_ENDIAN
     if (entropy->mode == NRL_ENTROPY_SEEDED) {
         /* All rows at once: the bytes of a word are in memory as they are drawn. */
+#if NRL_KERNEL_AVR
+        nrl_kernel_generate(entropy->state, words, words + rows * words_a_row);
+#else
         uint32_t state[4] = {entropy->state[0], entropy->state[1], entropy->state[2], entropy->state[3]};
 
         for (const uint32_t *const end = words + rows * words_a_row; words != end; ++words) {
@@ -96,6 +102,7 @@ unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned
         for (unsigned i = 0; i < 4u; ++i) {
             entropy->state[i] = state[i];
         }
+#endif
         entropy->bytes_drawn += (uint32_t)rows * length;
         return rows;
     }

@@ -53,19 +53,22 @@ nrl_scaled_t nrl_quotient(uint32_t numerator, uint32_t denominator)
 
 uint32_t nrl_exp_neg(uint32_t z)
 {
-    uint32_t power, above, below;
+    uint32_t product;
+    uint16_t power, above, below;
     unsigned index;
 
     if (z >= UINT32_C(65536)) {
         return 0;
     }
     /* e^-z = 2^-power; 23637 is log2(e) in Q14, power is Q12. */
-    power = (z * UINT32_C(23637) + (UINT32_C(1) << 13)) >> 14;
-    if ((power >> 12) > 15u) {
-        return 0;
+    product = (uint32_t)(uint16_t)z * (uint16_t)23637u + (UINT32_C(1) << 13);
+    if (product >= UINT32_C(1) << 30) {
+        return 0; /* 2^-16 and less */
     }
-    index = (unsigned)(power >> 6) & 63u;
+    power = (uint16_t)nrl_shift_down((int32_t)product, 14);
+    index = (power >> 6) & 63u;
     above = NRL_ROM_READ_U16(&nrl_exp2_table[index]);
     below = NRL_ROM_READ_U16(&nrl_exp2_table[index + 1u]);
-    return (above - (((above - below) * (power & 63u) + 32u) >> 6)) >> (power >> 12);
+    /* 16 bits hold the product: neighbours differ by at most 353. */
+    return (uint32_t)(above - ((uint16_t)((uint16_t)(above - below) * (power & 63u) + 32u) >> 6)) >> (power >> 12);
 }

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "nrl_kernels_shift.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -34,7 +36,7 @@ static inline int32_t nrl_saturate(int32_t value, unsigned bits)
 /* value / 2^shift to the nearest integer, halves up; shift 0..31, value + 2^(shift - 1) must fit 32 bits. */
 static inline int32_t nrl_round_shift(int32_t value, unsigned shift)
 {
-    return shift == 0u ? value : (value + (int32_t)(UINT32_C(1) << (shift - 1u))) >> shift;
+    return shift == 0u ? value : nrl_shift_down(value + (int32_t)(UINT32_C(1) << (shift - 1u)), shift);
 }
 
 /* value / 2^shift rounded up with a probability equal to the fraction, by a random byte; shift 0..39. */

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,17 @@ from benchmarks.counts import measure  # noqa: E402
 from benchmarks.counts.build import Image, agent_sources, build  # noqa: E402
 from benchmarks.counts.cores import CORES, find_core  # noqa: E402
 from benchmarks.counts.naive import NAIVE_KINDS, NaiveKind, naive_sources  # noqa: E402
-from benchmarks.counts.networks import NETWORKS, SEED, configuration_of, find_network, record_stream  # noqa: E402
+from benchmarks.counts.networks import (  # noqa: E402
+    NETWORKS,
+    SEED,
+    TERMINATED,
+    TRUNCATED,
+    Network,
+    configuration_of,
+    find_network,
+    record_stream,
+    reference_of,
+)
 from benchmarks.counts.timings import Pricer, count_instructions, instruction_bytes  # noqa: E402
 from benchmarks.counts.trace import Run, function_costs  # noqa: E402
 from nrl_edge.errors import ConfigurationError, RunError  # noqa: E402
@@ -215,3 +226,17 @@ def test_the_naive_versions_learn(kind: NaiveKind) -> None:
     done = subprocess.run([program], capture_output=True, text=True, check=True)
     # Half of 200 is chance, with a deviation of 7.
     assert int(done.stdout) > 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+def test_most_updates_of_a_stream_change_weights(network: Network) -> None:
+    configuration, stream = configuration_of(network), record_stream(network)
+    agent = reference_of(configuration)
+    crcs = [agent.weights_crc32()]
+    for observation, reward, flag in zip(stream.observations, stream.rewards, stream.flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), bool(flag & TRUNCATED))
+        if flag:
+            crcs.append(agent.weights_crc32())
+    changed = sum(before != after for before, after in pairwise(crcs))
+    assert changed > stream.ends.sum() / 2, "the median of its updates would be one that changes nothing"

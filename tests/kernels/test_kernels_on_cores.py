@@ -27,6 +27,7 @@ from nrl_edge.agent import EntropySettings  # noqa: E402
 from nrl_edge.codegen.core import render_core  # noqa: E402
 from nrl_edge.fixedpoint.agents import reference_agent  # noqa: E402
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats  # noqa: E402
+from nrl_edge.fixedpoint.reference import IntegerAgent  # noqa: E402
 from nrl_edge.native import TERMINATED, TRUNCATED  # noqa: E402
 
 SEED = 3
@@ -76,12 +77,19 @@ int counted_call(const counted_input_t *input)
     return nrl_agent_step(&agent, input->observation, input->reward, input->terminated != 0, input->truncated != 0);
 }
 
-/* Of everything that was learned and counted. */
+/* Of everything that was learned and counted. With the checksum behind it, every snapshot would have the same CRC. */
 uint32_t counted_weights_crc32(void)
 {
-    return nrl_agent_snapshot(&agent, snapshot) == NRL_OK ? nrl_crc32(0, snapshot, sizeof snapshot) : 0u;
+    return nrl_agent_snapshot(&agent, snapshot) == NRL_OK
+               ? nrl_crc32(0, snapshot, sizeof snapshot - NRL_SNAPSHOT_CHECKSUM_BYTES)
+               : 0u;
 }
 """
+
+
+def crc_of(agent: IntegerAgent) -> int:
+    """What the program above tells of the same agent."""
+    return zlib.crc32(agent.snapshot()[:-4])
 
 
 def stream_of(configuration: AgentConfiguration) -> Stream:
@@ -107,7 +115,7 @@ def stream_of(configuration: AgentConfiguration) -> Stream:
     )
     for observation, reward, flag in zip(stream.observations, stream.rewards, stream.flags, strict=True):
         agent.step(observation, int(reward), bool(flag & TERMINATED), bool(flag & TRUNCATED))
-    return Stream(stream.observations, stream.rewards, stream.flags, zlib.crc32(agent.snapshot()))
+    return Stream(stream.observations, stream.rewards, stream.flags, crc_of(agent))
 
 
 def test_the_streams_saturate_what_can_be() -> None:
@@ -126,6 +134,11 @@ def test_the_streams_saturate_what_can_be() -> None:
             counters.weight,
         ]
     assert (counted > 0).all(), counted
+
+
+def test_another_agent_has_another_crc() -> None:
+    crcs = {shape: stream_of(configuration).weights_crc32 for shape, configuration in SHAPES.items()}
+    assert len(set(crcs.values())) == len(SHAPES)
 
 
 def check(core_id: str, shape: str) -> None:
@@ -149,12 +162,73 @@ def test_every_shape_is_the_reference_s_on_every_core(core_id: str, shape: str) 
     check(core_id, shape)
 
 
+# Eight of the one, four of the other are just within the row limit.
+LARGE_OUTPUT_WEIGHT, LARGE_WEIGHT = 65535 // 8, 65535 // 4
+PREPARED = f"""
+    (void)nrl_agent_init(&agent, &entropy);
+    for (unsigned i = 0; i < NRL_HIDDEN_1; ++i) {{
+        for (unsigned j = 0; j < NRL_INPUTS * ROWS_ARE_LARGE; ++j) {{
+            agent.layer_1[i].weights[j] = {LARGE_WEIGHT};
+        }}
+        for (unsigned k = 0; k < NRL_ACTIONS; ++k) {{
+            agent.layer_1[i].output_weights[k] = k == 1u ? -{LARGE_OUTPUT_WEIGHT} : {LARGE_OUTPUT_WEIGHT};
+        }}
+    }}
+    nrl_find_row_bound(&agent);
+"""
+
+
+def check_large_weights(core_id: str, actions: int, rows_are_large: bool, largest: int, length: int) -> IntegerAgent:
+    """Two episodes of eight units that begin with large weights; returns the reference."""
+    core, configuration = find_core(core_id), AgentConfiguration(4, (8,), actions)
+    require_board(core.board_id)
+    rng = np.random.default_rng(actions)
+    observations = rng.integers(-largest, largest + 1, (2 * length, 4)).astype(np.int16)
+    rewards = np.repeat([256, 1024], length).astype(np.int32)
+    flags = np.zeros(2 * length, np.uint8)
+    flags[[length - 1, -1]] = TERMINATED
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    if rows_are_large:
+        agent.weights[0][:] = LARGE_WEIGHT
+    agent.weights[-1][:] = LARGE_OUTPUT_WEIGHT
+    agent.weights[-1][1] = -LARGE_OUTPUT_WEIGHT
+    for observation, reward, flag in zip(observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    prepared = AGENT.replace("(void)nrl_agent_init(&agent, &entropy);", PREPARED)
+    prepared = prepared.replace(
+        '#include "nrl_agent.h"', f'#include "nrl_internal.h"\n#define ROWS_ARE_LARGE {rows_are_large:d}u'
+    )
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": prepared}, configuration.inputs)
+    stream = Stream(observations, rewards, flags, crc_of(agent))
+    _, crc = run_image(core, image, stream, "nrl_agent_step")
+    assert crc == stream.weights_crc32, "the snapshot is not the reference's"
+    return agent
+
+
+LARGE_CORES = [
+    core.id if core.id in ("avr", "rv32") else pytest.param(core.id, marks=pytest.mark.slow) for core in CORES
+]
+
+
+@pytest.mark.parametrize("actions", [2, 3])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_sums_of_output_weights_that_leave_int16_are_the_reference_s(core_id: str, actions: int) -> None:
+    assert check_large_weights(core_id, actions, False, 800, 150).counters().difference > 0
+
+
+@pytest.mark.parametrize("actions", [2, 3])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions: int) -> None:
+    assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
+
+
 def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -> None:
     def has_sweeps(shape: str, header: str) -> bool:
         return "#define NRL_KERNEL_SWEEPS 1" in render_core(SHAPES[shape])[header]
 
-    for header in ("nrl_sweeps_dsp.h", "nrl_sweeps_thumb1.h"):
+    for header in ("nrl_sweeps_dsp.h", "nrl_sweeps_thumb1.h", "nrl_sweeps_rv32.h", "nrl_sweeps_avr.h"):
         assert has_sweeps("two actions", header) and has_sweeps("three actions", header)
         assert has_sweeps("online", header) and has_sweeps("online, three actions", header)
-        for other in ("units that are no whole bytes", "odd inputs", "four actions", "two layers", "tiny"):
+        for other in ("units that are no whole bytes", "four actions", "two layers", "tiny"):
             assert not has_sweeps(other, header)
+        assert has_sweeps("odd inputs", header) == (header == "nrl_sweeps_avr.h"), "pairs of inputs are a word's affair"

@@ -71,6 +71,30 @@
 #include "nrl_kernels_portable.h"
 #endif
 
+#ifndef NRL_KERNEL_AVR
+#define NRL_KERNEL_AVR 0
+#endif
+
+/* 1: loops of an update, in C, are worth a copy for the usual case. */
+#ifndef NRL_KERNEL_SPLITS
+#define NRL_KERNEL_SPLITS 0
+#endif
+
+#ifndef NRL_KERNEL_RECIPROCAL
+/* 2^31 / sum, truncated; sum is 2^15 to 2^19: that of a softmax's exponentials. */
+static NRL_INLINE uint32_t nrl_kernel_reciprocal(uint32_t sum)
+{
+    return UINT32_C(0x80000000) / sum;
+}
+#endif
+
+#ifndef NRL_KERNEL_PRODUCT
+static NRL_INLINE int32_t nrl_kernel_product(int16_t a, int16_t b)
+{
+    return (int32_t)a * b;
+}
+#endif
+
 #ifndef NRL_KERNEL_ROTATES
 /* value rotated by a constant, for the generator: compilers know the pattern. */
 static NRL_INLINE uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)

@@ -5,6 +5,7 @@
 #define NRL_KERNELS_AVR_H
 
 #define NRL_KERNEL_NAME "avr"
+#define NRL_KERNEL_AVR 1
 #define NRL_KERNEL_MULTIPLIES 0
 #define NRL_KERNEL_UNROLLS 0
 #define NRL_KERNEL_PAIRS 0
@@ -36,6 +37,45 @@ static NRL_INLINE int32_t nrl_kernel_multiply_add(int32_t sum, int16_t a, int16_
             : "+r"(sum)
             : "a"(a), "a"(b), "r"(zero));
     return sum;
+}
+
+/* A bit of the quotient at a time. The first sixteen of the numerator are there from the start, the others are zeros. */
+#define NRL_KERNEL_RECIPROCAL 1
+static NRL_INLINE uint32_t nrl_kernel_reciprocal(uint32_t sum)
+{
+    uint32_t remainder = UINT32_C(1) << 15;
+    uint16_t not_quotient;
+    uint8_t left;
+
+    if (sum == remainder) {
+        return UINT32_C(65536);
+    }
+    __asm__("ldi %2, 16\n\t"
+            "1:\n\t"
+            "lsl %A0\n\t"
+            "rol %B0\n\t"
+            "rol %C0\n\t"
+            "cp %A0, %A3\n\t"
+            "cpc %B0, %B3\n\t"
+            "cpc %C0, %C3\n\t"
+            "brcs 2f\n\t"
+            "sub %A0, %A3\n\t"
+            "sbc %B0, %B3\n\t"
+            "sbc %C0, %C3\n\t" /* leaves no carry */
+            "2:\n\t"
+            "rol %A1\n\t"
+            "rol %B1\n\t"
+            "dec %2\n\t"
+            "brne 1b"
+            : "+r"(remainder), "=&r"(not_quotient), "=&d"(left)
+            : "r"(sum));
+    return (uint16_t)~not_quotient;
+}
+
+#define NRL_KERNEL_PRODUCT 1
+static NRL_INLINE int32_t nrl_kernel_product(int16_t a, int16_t b)
+{
+    return nrl_kernel_multiply_add(0, a, b);
 }
 
 /* `count` is a constant. Few products are written one by one: avr-gcc 5 knows no loop that it would unroll. */

@@ -11,6 +11,7 @@
 #define NRL_KERNEL_MULTIPLIES 0
 #ifdef __riscv
 #define NRL_KERNEL_UNROLLS 1
+#define NRL_KERNEL_SPLITS 1
 #else
 #define NRL_KERNEL_UNROLLS 0 /* Arm's first Thumb has too few registers to gain by it */
 #endif
