@@ -6,6 +6,9 @@
 #include <stddef.h>
 
 #include "nrl_kernels.h"
+#if NRL_KERNEL_GENERATES
+#include "nrl_generate_thumb.h"
+#endif
 
 #if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
 #define NRL_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -79,32 +82,43 @@ bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
     return true;
 }
 
-/* An update draws a byte a weight. */
-NRL_BEGIN_FAST
-unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
+/* The same from any source, one draw after the other. */
+static NRL_NOINLINE unsigned nrl_draw_each_row(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
 {
-    const unsigned words_a_row = (length + 3u) / 4u;
-
-#if NRL_LITTLE_ENDIAN
-    if (entropy->mode == NRL_ENTROPY_SEEDED) {
-        /* All rows at once: the bytes of a word are in memory as they are drawn. */
-        uint32_t state[4] = {entropy->state[0], entropy->state[1], entropy->state[2], entropy->state[3]};
-
-        for (const uint32_t *const end = words + rows * words_a_row; words != end; ++words) {
-            *words = nrl_next(state);
-        }
-        for (unsigned i = 0; i < 4u; ++i) {
-            entropy->state[i] = state[i];
-        }
-        entropy->bytes_drawn += (uint32_t)rows * length;
-        return rows;
-    }
-#endif
-    for (unsigned row = 0; row < rows; ++row, words += words_a_row) {
+    for (unsigned row = 0; row < rows; ++row, words += (length + 3u) / 4u) {
         if (!nrl_entropy_draw(entropy, (uint8_t *)words, length)) {
             return row;
         }
     }
     return rows;
+}
+
+/* An update draws a byte a weight. */
+NRL_BEGIN_FAST
+unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
+{
+#if NRL_LITTLE_ENDIAN
+    if (entropy->mode == NRL_ENTROPY_SEEDED) {
+        /* All rows at once: the bytes of a word are in memory as they are drawn. */
+        const uint32_t *const end = words + rows * ((length + 3u) / 4u);
+#if !NRL_KERNEL_GENERATES
+        uint32_t state[4] = {entropy->state[0], entropy->state[1], entropy->state[2], entropy->state[3]};
+#endif
+
+        entropy->bytes_drawn += (uint32_t)rows * length;
+#if NRL_KERNEL_GENERATES
+        nrl_kernel_generate(entropy->state, words, end);
+#else
+        for (; words != end; ++words) {
+            *words = nrl_next(state);
+        }
+        for (unsigned i = 0; i < 4u; ++i) {
+            entropy->state[i] = state[i];
+        }
+#endif
+        return rows;
+    }
+#endif
+    return nrl_draw_each_row(entropy, words, rows, length);
 }
 NRL_END_FAST

@@ -71,6 +71,13 @@
 #include "nrl_kernels_portable.h"
 #endif
 
+/* The generator's words many at a time, by nrl_kernel_generate of nrl_generate_thumb.h. */
+#if defined(__GNUC__) && defined(__thumb__) && !defined(__ARM_BIG_ENDIAN) && !defined(NRL_KERNELS_PORTABLE)
+#define NRL_KERNEL_GENERATES 1
+#else
+#define NRL_KERNEL_GENERATES 0
+#endif
+
 #ifndef NRL_KERNEL_ROTATES
 /* value rotated by a constant, for the generator: compilers know the pattern. */
 static NRL_INLINE uint32_t nrl_kernel_rotate_left(uint32_t value, unsigned count)
