@@ -24,7 +24,7 @@ from benchmarks.counts.cores import CORES, find_core  # noqa: E402
 from benchmarks.counts.measure import run_image  # noqa: E402
 from benchmarks.counts.networks import Stream  # noqa: E402
 from nrl_edge.agent import EntropySettings  # noqa: E402
-from nrl_edge.codegen.core import render_core  # noqa: E402
+from nrl_edge.codegen.core import initial_draw_bytes, render_core, step_draw_bytes  # noqa: E402
 from nrl_edge.fixedpoint.agents import reference_agent  # noqa: E402
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats  # noqa: E402
 from nrl_edge.native import TERMINATED, TRUNCATED  # noqa: E402
@@ -43,6 +43,8 @@ SHAPES = {
     "four actions": AgentConfiguration(4, (8,), 4),
     "many actions": AgentConfiguration(4, (9,), 7),
     "fine traces": AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None),
+    # Small steps of large traces: weights of outputs saturate in updates that shift by more than 16.
+    "fine traces, small steps": AgentConfiguration(4, (16,), 3, Formats(trace_frac_bits=12), 3, None),
     "coarse weights": AgentConfiguration(2, (8,), 2, Formats(weight_frac_bits=2), 4, None),
     "fine weights": AgentConfiguration(4, (8,), 3, Formats(weight_frac_bits=15), 0, None),
     "immediate reward": AgentConfiguration(4, (8,), 2, ONLINE, immediate_reward=True),
@@ -51,6 +53,7 @@ SHAPES = {
     "three layers": AgentConfiguration(3, (6, 5, 4), 3, noise_draws=2),
     "online": AgentConfiguration(4, (16,), 2, ONLINE, 1, 3, preset="actor-critic"),
     "online, three actions": AgentConfiguration(6, (8,), 3, ONLINE, 1, None, preset="actor-critic"),
+    "online, fine traces": AgentConfiguration(4, (16,), 2, Formats(trace_frac_bits=12), 2, None, preset="actor-critic"),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
     "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
 }
@@ -65,9 +68,7 @@ static uint8_t snapshot[NRL_SNAPSHOT_BYTES];
 
 void counted_prepare(void)
 {
-    static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
-
-    nrl_entropy_seed(&entropy, seed);
+    SEEDED
     (void)nrl_agent_init(&agent, &entropy);
 }
 
@@ -84,7 +85,39 @@ uint32_t counted_weights_crc32(void)
 """
 
 
-def stream_of(configuration: AgentConfiguration) -> Stream:
+SEEDED = """
+    static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
+
+    nrl_entropy_seed(&entropy, seed);"""
+REPLAYED = """
+    nrl_entropy_use(&entropy, NRL_ENTROPY_REPLAY, read_recording, NULL);"""
+RECORDING = """
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static bool read_recording(void *context, uint8_t *bytes, uint16_t length)
+{
+    static uint32_t place;
+
+    (void)context;
+    if (place + length > RECORDED) {
+        return false;
+    }
+    for (uint16_t i = 0; i < length; ++i, ++place) {
+        bytes[i] = (uint8_t)(place * 197u + (place >> 8) * 101u + (place * place >> 7));
+    }
+    return true;
+}
+"""
+
+
+def recorded(length: int) -> bytes:
+    """The bytes that read_recording gives."""
+    return bytes((place * 197 + (place >> 8) * 101 + (place * place >> 7)) & 255 for place in range(length))
+
+
+def stream_of(configuration: AgentConfiguration, entropy: EntropySettings | None = None) -> Stream:
     """Episodes of ordinary, of large and of extreme observations, and what the reference makes of them."""
     rng = np.random.default_rng(zlib.crc32(configuration.description.encode()))
     observations, rewards, flags = [], [], []
@@ -98,7 +131,7 @@ def stream_of(configuration: AgentConfiguration) -> Stream:
         ends = np.zeros(steps + 1, np.uint8)
         ends[-1] = rng.choice([TERMINATED, TRUNCATED])
         flags.append(ends)
-    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    agent = reference_agent(configuration, entropy or EntropySettings(seed=SEED))
     stream = Stream(
         np.concatenate(observations).astype(np.int16),
         np.concatenate(rewards).astype(np.int32),
@@ -132,7 +165,8 @@ def check(core_id: str, shape: str) -> None:
     core, configuration = find_core(core_id), SHAPES[shape]
     require_board(core.board_id)
     stream = stream_of(configuration)
-    image = build(core, {**agent_sources(configuration, SEED), "agent.c": AGENT}, configuration.inputs)
+    source = AGENT.replace("SEEDED", SEEDED)
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
     _, crc = run_image(core, image, stream, "nrl_agent_step")
     assert crc == stream.weights_crc32, f"{shape} on {core.name}: the snapshot is not the reference's"
 
@@ -147,6 +181,25 @@ def test_the_usual_shape_is_the_reference_s_on_every_core(core_id: str) -> None:
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "two actions"])
 def test_every_shape_is_the_reference_s_on_every_core(core_id: str, shape: str) -> None:
     check(core_id, shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core_id", [core.id for core in CORES])
+@pytest.mark.parametrize("shape", ["two actions", "online", "three actions"])
+def test_a_source_that_ends_within_an_update_leaves_the_rest_of_the_rows(core_id: str, shape: str) -> None:
+    core, configuration = find_core(core_id), SHAPES[shape]
+    require_board(core.board_id)
+    units = configuration.hidden[0]
+    second = int(np.flatnonzero(stream_of(configuration).flags)[1])
+    steps = 8 if configuration.online else second - 1  # up to the second update, of a block or of an episode
+    before = initial_draw_bytes(configuration) + steps * step_draw_bytes(configuration) + configuration.parameters
+    in_layer_1, in_outputs = (units // 2) * configuration.inputs + 1, units * (configuration.inputs + 1)
+    for length in (before, before + in_layer_1, before + in_outputs):
+        stream = stream_of(configuration, EntropySettings("replay", recording=recorded(length)))
+        source = RECORDING.replace("RECORDED", f"{length}u") + AGENT.replace("SEEDED", REPLAYED)
+        image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+        _, crc = run_image(core, image, stream, "nrl_agent_step")
+        assert crc == stream.weights_crc32, f"{shape} on {core.name}, {length} bytes: not the reference's snapshot"
 
 
 def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -> None:
