@@ -5,7 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST_FLAGS ?= -n auto
+# Some tests wait for an emulator behind a line rather than compute: more of them at once than there are cores.
+PYTEST_FLAGS ?= -n $(shell $(PYTHON) -c "import os; print(2 + (os.cpu_count() or 1))") --dist worksteal
 # Debian packages that tests use: compilers for the generated C, emulators of boards, a browser for report and monitor.
 TEST_PACKAGES := gcc libc6-dev clang libclang-rt-dev chromium chromium-driver \
     gcc-arm-none-eabi binutils-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm qemu-system-misc \

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 from nrl_edge.agent import Agent
 from nrl_edge.errors import ConfigurationError
@@ -104,6 +104,37 @@ OnEpisode = Callable[[EpisodeOutcome, ReturnStatistics], None]
 """Is called after every episode."""
 
 
+def _no_matter(outcome: EpisodeOutcome, statistics: ReturnStatistics) -> None:
+    """For runs of which nobody wants to hear."""
+
+
+class EpisodeOptions(TypedDict, total=False):
+    """Keywords of everything that runs episodes, wherever the agent is."""
+
+    stop: Callable[[], bool]
+    """Is asked after every episode whether the run shall end there; a stopped run leaves a folder that can be resumed
+    exactly."""
+    on_episode: OnEpisode
+    until_solved: bool
+    """End the run where the mean return of 100 episodes reaches the threshold."""
+
+
+class RunOptions(EpisodeOptions, total=False):
+    """Keywords of everything that runs an experiment and may keep it."""
+
+    run: Path | None
+    """The folder in which the run is kept; None (the default) keeps nothing."""
+    resume: bool
+    """Go on from the last checkpoint of that folder."""
+
+
+def split_options(options: RunOptions) -> tuple[Path | None, bool, EpisodeOptions]:
+    """The folder, whether to resume, and what is left for `run_agent`."""
+    names = EpisodeOptions.__optional_keys__
+    rest = cast(EpisodeOptions, {name: value for name, value in options.items() if name in names})
+    return options.get("run"), options.get("resume", False), rest
+
+
 @contextmanager
 def open_run(
     path: Path | None,
@@ -139,22 +170,21 @@ def run_agent(
     *,
     folder: RunFolder | None = None,
     checkpoint: Checkpoint = Checkpoint(0, None),  # noqa: B008  a NamedTuple never changes
-    stop: Callable[[], bool] = lambda: False,
-    on_episode: OnEpisode = lambda outcome, statistics: None,
-    until_solved: bool = False,
     link_counters: Callable[[], dict[str, dict[str, int]]] | None = None,
     line_faults: Callable[[], dict[str, int] | None] = lambda: None,
     restarts: Callable[[], int] | None = None,
     noise_report: Callable[[], dict[str, str | int]] | None = None,
+    **options: Unpack[EpisodeOptions],
 ) -> RunSummary:
-    """Run the experiment's episodes with `agent` and return what came of it.
+    """Run the experiment's episodes with `agent` and return what came of it; `options` are EpisodeOptions.
 
-    With a folder (from `open_run`) the run is kept there. `checkpoint` is where it goes on from. `stop` is asked after
-    every episode; a stopped run leaves a folder that can be resumed exactly. In its folder the run can be watched, and
-    asked to wait or to keep a snapshot between two episodes (`nrl_edge.runs.control`). `until_solved` ends the run
-    where the mean return of 100 episodes reaches the threshold. Raises ConfigurationError where the agent
-    does not fit the task.
+    With a folder (from `open_run`) the run is kept there. `checkpoint` is where it goes on from. In its folder the run
+    can be watched, and asked to wait or to keep a snapshot between two episodes (`nrl_edge.runs.control`). Raises
+    ConfigurationError where the agent does not fit the task.
     """
+    stop = options.get("stop", lambda: False)
+    on_episode = options.get("on_episode", _no_matter)
+    until_solved = options.get("until_solved", False)
     stack = ExitStack()
     try:
         task = make_experiment_task(experiment)
@@ -260,19 +290,15 @@ def keep_summary(folder: RunFolder, agent: Agent, summary: RunSummary) -> None:
 def simulate(
     experiment: Experiment,
     target: LocalTarget = "native",
-    *,
-    run: Path | None = None,
-    resume: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-    on_episode: OnEpisode = lambda outcome, statistics: None,
+    **options: Unpack[RunOptions],
 ) -> RunSummary:
     """Run an experiment in this process, with the NumPy `reference` or the generated C as a `native` library.
 
-    Raises ConfigurationError where the experiment is not one of a fixed-point agent, or cannot run here.
+    `options` are RunOptions. Raises ConfigurationError where the experiment is not one of a fixed-point agent, or
+    cannot run here.
     """
     configuration = resolve_agent(experiment)
     agent = local_agent(experiment, configuration, target)
+    run, resume, episode_options = split_options(options)
     with open_run(run, experiment, target, configuration, resume=resume) as (folder, checkpoint):
-        return run_agent(
-            agent, experiment, target, folder=folder, checkpoint=checkpoint, stop=stop, on_episode=on_episode
-        )
+        return run_agent(agent, experiment, target, folder=folder, checkpoint=checkpoint, **episode_options)

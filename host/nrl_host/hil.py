@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from nrl_edge.codegen.options import firmware_options
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.runs import RunFolder
-from nrl_edge.simulation import OnEpisode, RunSummary, open_run, run_agent
+from nrl_edge.simulation import RunOptions, RunSummary, open_run, run_agent, split_options
 from nrl_host.device import noise_health_text
 from nrl_host.faults import SCHEME, LineFaults, faulty_url, split_faulty_url
 from nrl_host.link import DEFAULT_BAUD, Link, SessionLostError
@@ -33,17 +33,15 @@ def run_hil(
     configuration: AgentConfiguration | None = None,
     baud: int = DEFAULT_BAUD,
     reset_on_open: bool = True,
-    run: Path | None = None,
-    resume: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-    on_episode: OnEpisode = lambda outcome, statistics: None,
-    until_solved: bool = False,
     on_warning: Callable[[str], None] = lambda sentence: None,
     line_faults: LineFaults | None = None,
     locate: Callable[[], str] | None = None,
     reconnect_seconds: float = RECONNECT_SECONDS,
+    **options: Unpack[RunOptions],
 ) -> RunSummary:
     """Run an experiment with the device at `port`, anything that pyserial opens; see `run_agent` for the run itself.
+
+    `options` are RunOptions.
 
     The device draws fresh weights, or takes back those of the checkpoint that a resumed run goes on from. Raises
     DeviceError where no device answers, or one with another agent does. `on_warning` is called with a sentence
@@ -79,12 +77,8 @@ def run_hil(
                 link,
                 configuration,
                 begin=True,
-                run=run,
-                resume=resume,
-                stop=stop,
-                on_episode=on_episode,
                 on_warning=on_warning,
-                until_solved=until_solved,
+                **options,
             )
     with Link(
         url(port),
@@ -98,21 +92,13 @@ def run_hil(
         agent.on_warning = on_warning
         for went_back in count():
             try:
-                return _run_once(
-                    agent,
-                    experiment,
-                    port,
-                    went_back,
-                    run=run,
-                    resume=resume or went_back > 0,
-                    stop=stop,
-                    on_episode=on_episode,
-                    until_solved=until_solved,
-                )
+                return _run_once(agent, experiment, port, went_back, options)
             except SessionLostError:
                 # Raw noise does not come again: what was learned since the last checkpoint is learned anew.
+                run = options.get("run")
                 if run is None or went_back == MAX_RESTARTS:
                     raise
+                options["resume"] = True
                 link.greet()
                 episode = RunFolder.open(run).resume_from().episode
                 on_warning(
@@ -123,19 +109,11 @@ def run_hil(
 
 
 def _run_once(
-    agent: RecoveringAgent,
-    experiment: Experiment,
-    port: str,
-    went_back: int,
-    *,
-    run: Path | None,
-    resume: bool,
-    stop: Callable[[], bool],
-    on_episode: OnEpisode,
-    until_solved: bool,
+    agent: RecoveringAgent, experiment: Experiment, port: str, went_back: int, options: RunOptions
 ) -> RunSummary:
     """The run, from its beginning or its last checkpoint to its end, or to a restart that cannot be made undone."""
     link, configuration = agent.link, agent.configuration
+    run, resume, episode_options = split_options(options)
     hello = link.hello
     extra = {"port": port, "board": hello.board, "build_id": bytes(hello.build_id).hex(), "session": link.session}
     with open_run(run, experiment, hello.board, configuration, resume=resume, extra=extra) as (folder, checkpoint):
@@ -164,13 +142,11 @@ def _run_once(
             hello.board,
             folder=folder,
             checkpoint=checkpoint,
-            stop=stop,
-            on_episode=on_episode,
-            until_solved=until_solved,
             link_counters=counters,
             line_faults=faults,
             restarts=lambda: agent.restarts + went_back,
             noise_report=agent.noise_report if experiment.entropy.mode != "seeded" else None,
+            **episode_options,
         )
 
 
@@ -180,16 +156,14 @@ def simulate_firmware(
     board: str = "desktop",
     transport: Transport = "tcp",
     program: Path | None = None,
-    run: Path | None = None,
-    resume: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-    on_episode: OnEpisode = lambda outcome, statistics: None,
-    until_solved: bool = False,
     on_warning: Callable[[str], None] = lambda sentence: None,
     line_faults: LineFaults | None = None,
     generator: str = "healthy",
+    **options: Unpack[RunOptions],
 ) -> RunSummary:
     """Generate, build and run the experiment's firmware on this computer, and run the experiment with it.
+
+    `options` are RunOptions.
 
     `board` is the id of the board whose firmware it is: it runs in the board's emulator, that of "desktop" as a process
     behind `transport`. `program` is firmware that was built already; `generator` is as for `make_target`. Raises
@@ -197,29 +171,25 @@ def simulate_firmware(
     emulator.
     """
     configuration = resolve_agent(experiment)
-    seed, mode, options = experiment.entropy.seed, experiment.entropy.mode, firmware_options(experiment)
+    seed, mode, carried = experiment.entropy.seed, experiment.entropy.mode, firmware_options(experiment)
     place: Target
     if board == "desktop" and generator == "healthy":
-        place = DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program, options=options)
+        place = DesktopTarget(configuration, mode, seed=seed, transport=transport, program=program, options=carried)
     else:
         place = make_target(
-            board, configuration, mode, seed=seed, program=program, options=options, generator=generator
+            board, configuration, mode, seed=seed, program=program, options=carried, generator=generator
         )
     with place as target:
         return run_hil(
             experiment,
             target.url,
             configuration=configuration,
-            run=run,
-            resume=resume,
-            stop=stop,
-            on_episode=on_episode,
-            until_solved=until_solved,
             on_warning=on_warning,
             line_faults=line_faults,
             locate=lambda: target.url,
             # Nobody starts it again: a program that has ended is not waited for.
             reconnect_seconds=0.0,
+            **options,
         )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from nrl_edge.agent import Counters
 from nrl_edge.errors import ConfigurationError, RunError
@@ -13,7 +12,16 @@ from nrl_edge.experiment import Experiment, entropy_settings
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.lockstep import EpisodeOutcome
 from nrl_edge.runs import RunFolder
-from nrl_edge.simulation import OnEpisode, ReturnStatistics, RunSummary, keep_summary, open_run
+from nrl_edge.simulation import (
+    EpisodeOptions,
+    OnEpisode,
+    ReturnStatistics,
+    RunOptions,
+    RunSummary,
+    keep_summary,
+    open_run,
+    split_options,
+)
 from nrl_edge.tasks.fixed_cartpole import TIME_LIMIT
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link
@@ -72,19 +80,17 @@ def listen_on_chip(
     configuration: AgentConfiguration,
     *,
     begin: bool,
-    run: Path | None = None,
-    resume: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-    on_episode: OnEpisode = lambda outcome, statistics: None,
     on_warning: Callable[[str], None] = lambda sentence: None,
-    until_solved: bool = False,
+    **options: Unpack[RunOptions],
 ) -> RunSummary:
     """Listen until the board has done the experiment's episodes; returns what came of them.
 
-    With `begin` the board's agent begins anew first; otherwise it goes on with what it does. `run` is a folder to keep
-    progress and final weights in. Raises DeviceError where the board carries another agent, restarts or falls silent,
-    RunError where nothing was heard of any episode, ConfigurationError where a run is to be resumed.
+    With `begin` the board's agent begins anew first; otherwise it goes on with what it does. `options` are RunOptions;
+    the folder of a run keeps progress and final weights. Raises DeviceError where the board carries another agent,
+    restarts or falls silent, RunError where nothing was heard of any episode, ConfigurationError where a run is to be
+    resumed.
     """
+    run, resume, episode_options = split_options(options)
     if resume:
         raise ConfigurationError(
             "--resume: a board with its task on the chip goes on by itself, also after a loss of power where it has a "
@@ -96,8 +102,9 @@ def listen_on_chip(
         if begin:
             agent.begin()
             _forget_earlier_life(link)
+        on_episode = episode_options.get("on_episode", lambda outcome, statistics: None)
         listener = OnChipListener(experiment, configuration, on_episode, folder)
-        summary = _listen(experiment, agent, listener, target, stop, on_warning, until_solved)
+        summary = _listen(experiment, agent, listener, target, on_warning, episode_options)
         if folder is not None:
             keep_summary(folder, agent, summary)
         return summary
@@ -114,10 +121,10 @@ def _listen(
     agent: LinkAgent,
     listener: OnChipListener,
     target: str,
-    stop: Callable[[], bool],
     on_warning: Callable[[str], None],
-    until_solved: bool,
+    options: EpisodeOptions,
 ) -> RunSummary:
+    stop, until_solved = options.get("stop", lambda: False), options.get("until_solved", False)
     link = agent.link
     # What came before anybody asked belongs to the run as well.
     for earlier in tuple(link.telemetry):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nrl_edge.agent import ENTROPY_MODES
-from nrl_edge.boards import load_boards
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment.schema import (
     ARITHMETIC_KINDS,
@@ -25,6 +24,7 @@ from nrl_edge.experiment.schema import (
     StoreSection,
     TaskSection,
 )
+from nrl_edge.experiment.values import MAX_EPISODES, read_board, read_episodes, read_seed
 from nrl_edge.fixedpoint.configuration import (
     AGENT_PRESETS,
     BLOCK_STEPS,
@@ -50,8 +50,6 @@ from nrl_edge.strict_toml import (
 )
 from nrl_edge.tasks import ON_CHIP_TASKS
 
-MAX_SEED = (1 << 64) - 1
-MAX_EPISODES = 100_000_000
 MAX_SCALE_EXPONENT = 30
 MAX_LEARNING_RATE_EXPONENT = 20
 MAX_CLIP_EXPONENT = 8
@@ -110,7 +108,6 @@ def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | No
         root.fail("task", 'a [task] section with at least `id = "CartPole-v1"` is needed')
     arithmetic = _arithmetic(tables["arithmetic"])
     fixed_point = arithmetic.kind != "float64"
-    board_ids = [board.id for board in load_boards()]
     task, learning = _task(tables["task"]), _learning(tables["learning"], fixed_point)
     if learning.preset == "actor-critic" and task.reward == "immediate":
         tables["task"].fail("reward", 'preset actor-critic learns at every step by itself; allowed is "delayed"')
@@ -120,7 +117,7 @@ def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | No
         learning=learning,
         arithmetic=arithmetic,
         entropy=_entropy(tables["entropy"], fixed_point),
-        board=BoardSection(tables["board"].choice("id", board_ids, BoardSection.id)),
+        board=BoardSection(read_board(tables["board"], BoardSection.id)),
         run=RunSection(tables["run"].integer("checkpoint_every", 1, MAX_EPISODES, RunSection.checkpoint_every)),
         store=StoreSection(tables["store"].integer("save_every", 0, LARGEST_SAVE_EVERY, StoreSection.save_every)),
         link=LinkSection(tables["link"].text("key_file") if tables["link"].has("key_file") else None),
@@ -132,10 +129,6 @@ def parse_experiment(text: str, name: str = "experiment.toml", folder: Path | No
 def check_experiment(experiment: Experiment) -> Experiment:
     """An experiment made in code, checked by the rules of a file. Raises ConfigurationError."""
     return parse_experiment(experiment.to_toml(), experiment.name, experiment.folder)
-
-
-def _seed(table: Table, default: int | None = None) -> int:
-    return table.integer("seed", 0, MAX_SEED, default, high_text="2^64 - 1")
 
 
 def _task(table: Table) -> TaskSection:
@@ -159,7 +152,7 @@ def _task(table: Table) -> TaskSection:
         action_scale=_scale(table, "action_scale", "numbers of an action"),
         reward=table.choice("reward", _REWARDS, "delayed"),
         threshold=table.number("threshold") if table.has("threshold") else None,
-        seed=_seed(table) if table.has("seed") else None,
+        seed=read_seed(table) if table.has("seed") else None,
         on_chip=table.boolean("on_chip") if table.has("on_chip") else False,
     )
     if task.on_chip and task.id not in ON_CHIP_TASKS:
@@ -239,7 +232,7 @@ def _learning(table: Table, fixed_point: bool) -> LearningSection:
         preset=preset,
         learning_rate=_learning_rate(table, fixed_point, _DEFAULT_LEARNING_RATE[preset]),
         clip=_clip(table, _DEFAULT_CLIP[preset]),
-        episodes=table.integer("episodes", 1, MAX_EPISODES, LearningSection.episodes),
+        episodes=read_episodes(table, LearningSection.episodes),
         sigma=sigma,
         critic_features=features,
         discount=discount,
@@ -382,5 +375,5 @@ def _entropy(table: Table, fixed_point: bool) -> EntropySection:
         table.fail(
             "recording", f'allowed with mode = "replay" only, and mode is {show(mode)}; remove it or set the mode'
         )
-    entropy = EntropySection(mode, _seed(table, EntropySection.seed), recording)
+    entropy = EntropySection(mode, read_seed(table, EntropySection.seed), recording)
     return entropy

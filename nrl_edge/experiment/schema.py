@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nrl_edge.agent import EntropyMode
+from nrl_edge.experiment.values import read_board, read_episodes, read_seed
 from nrl_edge.learning.settings import CriticFeatures, NoiseEstimate, NoiseKind, Preset, RewardMode, RuleName
-from nrl_edge.strict_toml import format_value, power_of_two_exponent
+from nrl_edge.strict_toml import Table, format_value, power_of_two_exponent
 
 ArithmeticKind = Literal["int16", "tiny", "float64"]
 AUTOMATIC: Literal["auto"] = "auto"
@@ -237,22 +238,27 @@ class Experiment:
     def with_overrides(
         self, *, seed: int | None = None, episodes: int | None = None, board: str | None = None
     ) -> Experiment:
-        """A checked copy with another seed (of agent and episodes alike), number of episodes or board.
+        """A copy with another seed (of agent and episodes alike), number of episodes or board.
 
-        Raises ConfigurationError where a value is not allowed.
+        Raises ConfigurationError where one of these is not allowed.
         """
-        from nrl_edge.experiment.load import check_experiment
+
+        def given(section: str, key: str, value: object) -> Table:
+            return Table({key: value}, self.name, section, [key])
 
         changed = self
         if seed is not None:
+            seed = read_seed(given("entropy", "seed", seed))
             changed = replace(
                 changed, entropy=replace(changed.entropy, seed=seed), task=replace(changed.task, seed=None)
             )
         if episodes is not None:
+            episodes = read_episodes(given("learning", "episodes", episodes))
             changed = replace(changed, learning=replace(changed.learning, episodes=episodes))
         if board is not None:
+            board = read_board(given("board", "id", board))
             changed = replace(changed, board=replace(changed.board, id=board))
-        return check_experiment(changed)
+        return changed
 
     def to_toml(self) -> str:
         """The canonical text: every setting written out. It parses back to an equal experiment."""

@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 
 LEAKY_SLOPE = 0.1
 
+SUMMED_IN_ORDER = 8
+"""NumPy adds fewer numbers than these in their order, more of them pairwise."""
+
 Initialisation = Literal["xavier_uniform", "xavier_normal"]
 
 
@@ -71,13 +74,29 @@ def leaky_relu(pre_activation: Floats) -> Floats:
 
 def leaky_relu_slope(pre_activation: Floats) -> Floats:
     """The derivative: 1 where x >= 0, else 0.1."""
-    return np.where(pre_activation >= 0.0, 1.0, LEAKY_SLOPE)
+    # Exactly np.where(..., 1.0, 0.1), in three quarters of the time: 0.9 + 0.1 is 1.
+    slope: Floats = np.multiply(pre_activation >= 0.0, 1.0 - LEAKY_SLOPE)
+    slope += LEAKY_SLOPE
+    return slope
 
 
 def softmax(logits: Floats) -> Floats:
     """exp(logits) normalised along the last axis."""
-    exponentials: Floats = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    exponentials /= exponentials.sum(axis=-1, keepdims=True)
+    outputs = logits.shape[-1]
+    if outputs >= SUMMED_IN_ORDER:
+        exponentials: Floats = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        exponentials /= exponentials.sum(axis=-1, keepdims=True)
+        return exponentials
+    # The same numbers, output by output: a reduction over a short last axis does one agent at a time.
+    largest = logits[..., 0]
+    for k in range(1, outputs):
+        largest = np.maximum(largest, logits[..., k])
+    exponentials = logits - largest[..., None]
+    np.exp(exponentials, out=exponentials)
+    total = exponentials[..., 0].copy()
+    for k in range(1, outputs):
+        total += exponentials[..., k]
+    exponentials /= total[..., None]
     return exponentials
 
 
@@ -114,8 +133,11 @@ def noisy_forward(
 
 def sample_action(probabilities: Floats, uniform: Floats) -> NDArray[np.intp]:
     """The first action whose cumulative probability (B, n_o) is above a uniform number (B,) of [0, 1)."""
-    cumulative = np.cumsum(probabilities[:, :-1], axis=1)
-    actions: NDArray[np.intp] = (cumulative <= uniform[:, None]).sum(axis=1)
+    cumulative = probabilities[:, 0].copy()
+    actions: NDArray[np.intp] = (cumulative <= uniform).astype(np.intp)
+    for k in range(1, probabilities.shape[1] - 1):
+        cumulative += probabilities[:, k]
+        actions += cumulative <= uniform
     return actions
 
 

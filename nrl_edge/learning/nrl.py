@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,9 @@ class Rule(ABC):
 
     def learn(self, rows: Rows, prediction_error: Floats) -> None:
         """W_l += lr * n * RPE * e_l for these agents, n a layer's factor; then e_l = 0. Raises RunError on overflow."""
+        if not isinstance(rows, slice) and len(rows) == 1:
+            # Most often one episode ends at a time, and a slice needs no copies.
+            rows = slice(int(rows[0]), int(rows[0]) + 1)
         traces = self.traces.take(rows)
         for factor, trace in zip(self.layer_factors, traces, strict=True):
             if factor != 1.0:
@@ -312,7 +316,8 @@ class NrlEdge(Rule):
         """One pass that carries activity and its differences side by side, and the trace."""
         by_draw = noise.reshape(len(noise), self.noise_draws, -1)
         # One (B, draws, n_l) a noisy layer.
-        signs = np.split(by_draw, np.cumsum(self._noisy_layers[:-1]), axis=2)
+        ends = list(accumulate(self._noisy_layers))
+        signs = [by_draw[:, :, end - units : end] for units, end in zip(self._noisy_layers, ends, strict=True)]
 
         # The observation carries no noise, so layer 1 has no difference to propagate.
         pre_activation = apply_layer(self.weights[0], observation)

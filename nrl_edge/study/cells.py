@@ -1,7 +1,7 @@
 """A cell is one variant with one seed; a job is what a worker runs at once: some cells of one variant.
 
-Fixed-point cells run one a job, as the generated C in process. Float64 cells of one variant run side by side, as many
-as keep a job short: what a killed study loses is the jobs that were running.
+Cells of one variant run side by side, as many as keep a job short: what a killed study loses is the jobs that were
+running. Fixed-point cells are the generated C in process; on a task that has no batched form they run one a job.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from nrl_edge import __version__
 from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment import learning_settings, make_experiment_task, task_settings
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.learning import train
 from nrl_edge.lockstep import Lockstep
 from nrl_edge.native import NativeAgent
+from nrl_edge.side_by_side import run_side_by_side
 from nrl_edge.study.definition import Variant
 from nrl_edge.tasks.batched import VECTORISED
 
@@ -135,7 +137,7 @@ def plan_jobs(variants: Sequence[Variant], seeds: Sequence[int], done: Collectio
 
 def seeds_per_job(variant: Variant) -> int:
     """Seeds that run side by side."""
-    if variant.configuration is not None:
+    if variant.configuration is not None and variant.experiment.task.id not in VECTORISED:
         return 1
     return next(
         (number for number in range(MAX_SEEDS_PER_JOB, 1, -1) if _seconds(variant, number) <= MAX_SECONDS_PER_JOB), 1
@@ -164,9 +166,11 @@ def run_job(job: Job) -> list[CellResult]:
 
     Raises ConfigurationError and MissingToolError, which no other seed would cure.
     """
-    if job.variant.configuration is not None:
-        return [_run_fixed_point(job.variant, seed) for seed in job.seeds]
+    if job.variant.configuration is not None and job.variant.experiment.task.id not in VECTORISED:
+        return [_run_in_gymnasium(job.variant, seed) for seed in job.seeds]
     try:
+        if job.variant.configuration is not None:
+            return _run_fixed_point(job.variant, job.variant.configuration, job.seeds)
         return _run_float64(job.variant, job.seeds)
     except RunError as error:
         if len(job.seeds) == 1:
@@ -184,7 +188,27 @@ def _run_float64(variant: Variant, seeds: Sequence[int]) -> list[CellResult]:
     ]
 
 
-def _run_fixed_point(variant: Variant, seed: int) -> CellResult:
+def _run_fixed_point(variant: Variant, configuration: AgentConfiguration, seeds: Sequence[int]) -> list[CellResult]:
+    started = time.perf_counter()
+    episodes = variant.experiment.learning.episodes
+    runs = run_side_by_side(configuration, task_settings(variant.experiment), seeds, episodes)
+    share = (time.perf_counter() - started) / len(seeds)
+    return [
+        CellResult(
+            variant.identity,
+            seed,
+            run.returns,
+            run.lengths,
+            f"{run.agent.weights_crc32():08x}",
+            run.agent.counters().as_dict() | {"observation_on_host": run.saturated_observations},
+            share,
+        )
+        for seed, run in zip(seeds, runs, strict=True)
+    ]
+
+
+def _run_in_gymnasium(variant: Variant, seed: int) -> CellResult:
+    """A fixed-point cell of a task that has no batched form of its own."""
     if variant.configuration is None:
         raise ConfigurationError(f"{variant.name} has no fixed-point agent")
     started = time.perf_counter()

@@ -21,8 +21,8 @@ from typing import Any
 from nrl_edge import __version__
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
-from nrl_edge.experiment.load import MAX_SEED
 from nrl_edge.experiment.schema import ARITHMETIC_KINDS
+from nrl_edge.experiment.values import MAX_SEED
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.learning.settings import RULES
 from nrl_edge.strict_toml import Table, format_value, parse_toml, plain_value, read_text, show_key

@@ -12,6 +12,7 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.tasks.bandit import BanditBatch
 from nrl_edge.tasks.classic_control import AcrobotBatch, CartPoleBatch
 from nrl_edge.tasks.contextual_bandit import ContextualBanditBatch
+from nrl_edge.tasks.pendulum import PendulumBatch
 from nrl_edge.tasks.reaching import Reaching1DBatch
 from nrl_edge.tasks.task import Task, TaskSettings, scale_exponents
 from nrl_edge.tasks.xor import XORBatch
@@ -116,11 +117,14 @@ class Vectorised(NamedTuple):
     """Takes the number of episodes, and `arguments` by name."""
     arguments: tuple[str, ...] = ()
     """Constructor arguments of the environment that it knows."""
+    continuous: bool = False
+    """It takes `action_scale` by name too."""
 
 
 VECTORISED: dict[str, Vectorised] = {
     "CartPole-v1": Vectorised(CartPoleBatch),
     "Acrobot-v1": Vectorised(AcrobotBatch),
+    "Pendulum-v1": Vectorised(PendulumBatch, continuous=True),
     "NRL/Reaching1D-v0": Vectorised(Reaching1DBatch, ("exact_target",)),
     "NRL/XOR-v0": Vectorised(XORBatch),
     "NRL/Bandit-v0": Vectorised(BanditBatch, ("arms", "paying", "payoff_probability")),
@@ -139,6 +143,7 @@ def make_batched_task(settings: TaskSettings, batch: int) -> BatchedTask:
     vectorised = VECTORISED.get(settings.task_id)
     if vectorised is None or not set(settings.kwargs) <= set(vectorised.arguments):
         return GymnasiumBatch(settings, batch)
-    made = vectorised.make(batch, **settings.kwargs)
+    scale = {"action_scale": settings.action_scale} if vectorised.continuous else {}
+    made = vectorised.make(batch, **settings.kwargs, **scale)
     scale_exponents(settings.observation_scale, made.inputs)
     return made

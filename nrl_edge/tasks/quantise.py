@@ -71,3 +71,29 @@ def quantise_reward(reward: float, frac_bits: int) -> int:
     if not math.isfinite(reward):
         raise RunError(f"a reward is {reward}: the environment's reward function has most likely divided by zero")
     return REWARD_LIMIT if reward > 0 else -REWARD_LIMIT
+
+
+def quantise_observations(
+    observations: NDArray[np.float64], scale: NDArray[np.float64]
+) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    """Observations (B, n) times `scale` (n,) as int16, as `ObservationQuantiser` does them, and how many values of each
+    did not fit, (B,). Raises RunError on NaN or infinity."""
+    scaled = np.rint(observations * scale)
+    if not np.isfinite(scaled).all():
+        raise RunError(
+            "an observation is NaN or infinite: the environment's state has most likely diverged or was divided by "
+            "zero; check the task"
+        )
+    fitting = np.clip(scaled, -32768.0, 32767.0)
+    beyond: NDArray[np.int64] = (fitting != scaled).sum(axis=1)
+    return fitting.astype(np.int16), beyond
+
+
+def quantise_rewards(rewards: NDArray[np.float64], frac_bits: int) -> NDArray[np.int64]:
+    """Rewards (B,) as `quantise_reward` does them. Raises RunError on NaN or infinity."""
+    if not np.isfinite(rewards).all():
+        raise RunError("a reward is NaN or infinite: the environment's reward function has most likely divided by zero")
+    scaled: NDArray[np.int64] = np.clip(np.rint(np.ldexp(rewards, frac_bits)), -REWARD_LIMIT, REWARD_LIMIT).astype(
+        np.int64
+    )
+    return scaled

@@ -170,6 +170,7 @@ def test_the_desktop_has_no_budget() -> None:
         budget(cartpole(), "desktop")
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     require_board("uno")
     path = tmp_path / "experiment.toml"

@@ -97,6 +97,12 @@ def test_a_dry_run_with_platformio_says_so_too(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys.modules["nrl_host.flash.source"], "build_project", lambda *_, **__: built.image)
     done = flash(tmp_path, toolchain="platformio", dry_run=True)
     assert done.command.endswith(f"--project-dir {tmp_path} --environment microbit --target upload")
+    path = tmp_path / "my agent.toml"
+    path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sys.modules["nrl_host.flash.source"], "build_experiment", lambda *_, **__: built)
+    generate, upload = flash(path, toolchain="platformio", dry_run=True).command.split(" && ")
+    assert generate == f"nrl-edge generate '{path}' --output {tmp_path / 'firmware'}"
+    assert upload.endswith(f"--project-dir {tmp_path / 'firmware'} --environment microbit --target upload")
 
 
 # Images

@@ -87,6 +87,7 @@ def test_two_emulators_count_the_same_instructions() -> None:
     assert (first.step, first.update, first.call) == (second.step, second.update, second.call)
 
 
+@pytest.mark.slow
 def test_a_profile_repeats_exactly() -> None:
     experiment = cartpole(hidden=8, preset="actor-critic")
     first = short(experiment, "riscv32_virt")
@@ -98,6 +99,7 @@ def test_a_profile_repeats_exactly() -> None:
     assert first.worst_call.phases is not None and "update" in first.worst_call.phases
 
 
+@pytest.mark.slow
 def test_learning_at_every_step_updates_in_every_call() -> None:
     require_board("riscv32_virt")
     found = profile(parse_experiment(IMMEDIATE), "riscv32_virt", episodes=1)

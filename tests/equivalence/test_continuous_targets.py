@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import entropy_settings, parse_experiment, resolve_agent
 from nrl_edge.record import HEADER_BYTES, entry_dtype, read_record
 from nrl_edge.replay import replay
 from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import RunSummary, run_agent, simulate
-from nrl_edge.validation import validate
 from nrl_host.device import LinkAgent, configuration_of
 from nrl_host.link import Link
 from nrl_host.targets.desktop import DesktopTarget
@@ -61,8 +57,3 @@ def test_reference_native_and_desktop_learn_the_same_and_repeat_it(tmp_path: Pat
     verdict = replay(RunFolder.open(tmp_path / "run"))
     assert verdict.first_difference is not None
     assert (verdict.first_difference.call, verdict.first_difference.what) == (9, "action")
-
-
-def test_validate_says_that_it_does_not_know_continuous_actions() -> None:
-    with pytest.raises(ConfigurationError, match="continuous actions"):
-        list(validate(parse_experiment(EXPERIMENT), [1, 2]))

@@ -245,10 +245,11 @@ def test_agents_that_cannot_be_are_refused(changes, message: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("formats", [INT16, TINY], ids=["int16", "tiny"])
 def test_it_learns_cartpole(formats: Formats) -> None:
-    for seed in (70001, 70002):
-        task = make_task("CartPole-v1", None, (0, 0, 3, 0))
-        agent = ActorCriticAgent(online(4, (64,), formats), EntropySettings(seed=seed))
-        lockstep = Lockstep(agent, task, seed)
-        returns = np.array([lockstep.run_episode(episode).episode_return for episode in range(190)])
-        assert episodes_to_threshold(returns, 475.0) is not None
-        task.close()
+    """One seed: the generated C computes the same, and learns from many more in the studies."""
+    seed = 70001
+    task = make_task("CartPole-v1", None, (0, 0, 3, 0))
+    agent = ActorCriticAgent(online(4, (64,), formats), EntropySettings(seed=seed))
+    lockstep = Lockstep(agent, task, seed)
+    returns = np.array([lockstep.run_episode(episode).episode_return for episode in range(190)])
+    assert episodes_to_threshold(returns, 475.0) is not None
+    task.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nrl_edge.errors import RunError
-from nrl_edge.learning.network import forward, log_softmax, softmax
+from nrl_edge.learning.network import forward, leaky_relu_slope, log_softmax, sample_action, softmax
 from nrl_edge.learning.nrl import (
     NrlEdge,
     NrlPaper,
@@ -316,6 +316,36 @@ def test_divergence_is_an_error_in_words():
         rule.act(np.array([[1e200]]), np.ones((1, 1)), np.array([0.5]))
         with pytest.raises(RunError, match="lower learning_rate, or set a clip"):
             rule.learn(ALL, np.array([1.0]))
+
+
+@pytest.mark.parametrize("outputs", [2, 3, 7, 8, 16])
+def test_what_is_computed_output_by_output_equals_the_formula_to_the_last_bit(outputs):
+    """Published tables can only be made again while every float64 stays what it was."""
+    rng = np.random.default_rng(outputs)
+    logits = rng.normal(0.0, 4.0, (2000, outputs))
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    assert np.array_equal(softmax(logits), probabilities)
+    uniform = rng.random(2000)
+    chosen = (np.cumsum(probabilities[:, :-1], axis=1) <= uniform[:, None]).sum(axis=1)
+    assert np.array_equal(sample_action(probabilities, uniform), chosen)
+    logits[0, 0], logits[1, 0] = 0.0, -0.0
+    assert np.array_equal(leaky_relu_slope(logits), np.where(logits >= 0.0, 1.0, 0.1))
+
+
+def test_one_agent_learns_alone_what_it_learns_among_others():
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(size=(6, 3)).tolist(), rng.normal(size=(2, 6)).tolist()]
+    rules = [rule_with_weights(NrlEdge, weights, agents=4, clip=0.25) for _ in range(2)]
+    for _ in range(5):
+        step = rng.normal(size=(4, 3)), rng.choice([-1.0, 1.0], (4, 6)), rng.random(4)
+        for rule in rules:
+            rule.act(*step)
+            rule.finish_step()
+    rules[0].learn(np.array([2]), np.array([0.7]))
+    rules[1].learn(np.array([1, 2]), np.array([0.4, 0.7]))
+    for mine, theirs in zip(rules[0].weights, rules[1].weights, strict=True):
+        assert np.array_equal(mine[2], theirs[2]) and not np.array_equal(mine[2], mine[0])
 
 
 def test_policy_is_sampled_by_its_probabilities():

@@ -35,6 +35,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("task", "hidden"), [(CARTPOLE, (16,)), (TaskSettings("Acrobot-v1"), (8, 9))])
 def test_an_agent_learns_the_same_in_any_batch(kind, task, hidden):

@@ -209,7 +209,8 @@ def test_a_port_may_be_named_with_its_faults() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", ["desktop", "microbit"])
+@pytest.mark.waits
+@pytest.mark.parametrize("board", ["microbit", "desktop"])
 def test_a_hundred_thousand_steps_over_a_bad_line(board: str) -> None:
     if board == "microbit":
         require_tool("arm-none-eabi-gcc", "apt-get install gcc-arm-none-eabi binutils-arm-none-eabi")

@@ -37,6 +37,7 @@ def find_compiler(name: str) -> str:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda c: "-".join(map(str, c.layer_sizes)))
 @pytest.mark.parametrize("optimise", ["-O0", "-Os"])

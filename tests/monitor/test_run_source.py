@@ -138,6 +138,7 @@ def test_a_resumed_run_is_read_anew_from_where_it_was_cut_back(tmp_path: Path) -
     assert after.curves == before.curves and after.curves_number > before.curves_number
 
 
+@pytest.mark.slow
 def test_a_finished_run_on_raw_noise_in_firmware(tmp_path: Path) -> None:
     simulate_firmware(experiment(6, "raw"), run=tmp_path / "run")
     source = RunSource(tmp_path / "run")

@@ -158,6 +158,7 @@ def test_a_bias_of_60_percent_is_found_within_two_long_windows(share: float) -> 
     assert 100_000 < alarms[0].position < 100_000 + 2 * LONG_WINDOW
 
 
+@pytest.mark.slow
 def test_false_alarms_of_healthy_bits_come_as_often_as_alpha_says() -> None:
     # A run reaches the cut-off C at a bit where C equal ones end that a different one precedes: once in 2^C bits.
     limits = cutoffs(1.0, 10)

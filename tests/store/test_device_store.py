@@ -94,6 +94,7 @@ def test_firmware_without_a_store_says_so() -> None:
                 ask()
 
 
+@pytest.mark.slow
 def test_an_image_of_another_agent_is_not_taken(tmp_path: Path) -> None:
     from nrl_host.targets.desktop import DesktopTarget
 

@@ -25,8 +25,15 @@ def test_every_missing_cell_is_planned_once() -> None:
     expected = {(v.identity, seed) for v in study.variants for seed in study.seeds} - done
     assert len(planned) == len(set(planned)) and set(planned) == expected
     int16, float64, _ = study.variants
-    assert all(len(job.seeds) == 1 for job in jobs if job.variant == int16)
-    assert {len(job.seeds) for job in jobs if job.variant == float64} == {16, 17}, "33 seeds in two even jobs"
+    for variant in (int16, float64):
+        assert {len(job.seeds) for job in jobs if job.variant == variant} == {16, 17}, "33 seeds in two even jobs"
+
+
+def test_fixed_point_cells_of_a_task_without_a_batched_form_run_alone() -> None:
+    variant = small_study(id='"MountainCar-v0"', observation_scale="1", episodes="2").variants[0]
+    assert seeds_per_job(variant) == 1
+    (cell,) = run_job(Job(variant, (7,)))
+    assert cell.weights_crc32 == simulate(variant.experiment.with_overrides(seed=7)).weights_crc32
 
 
 def test_long_float64_runs_are_cut_into_small_jobs() -> None:
@@ -37,7 +44,7 @@ def test_long_float64_runs_are_cut_into_small_jobs() -> None:
 def test_a_fixed_point_cell_is_the_run_of_nrl_edge_sim() -> None:
     study = small_study(episodes="20")
     variant = study.variants[0]
-    (cell,) = run_job(Job(variant, (7,)))
+    _, cell = run_job(Job(variant, (6, 7)))
     summary = simulate(variant.experiment.with_overrides(seed=7))
     assert cell.weights_crc32 == summary.weights_crc32
     assert int(cell.lengths.sum()) == summary.steps and len(cell.returns) == 20

@@ -102,6 +102,7 @@ def test_an_identity_changes_with_whatever_changes_results_and_with_nothing_else
     assert len({variant.identity for variant in first}) == len(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
 def test_committed_studies_can_be_run_and_share_no_seeds(path: Path) -> None:
     study = load_study(path)

@@ -39,22 +39,22 @@ def wait_until_gone(group: int) -> None:
 @pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
-    file.write_text(SMALL.replace('seeds = "100:104"', 'seeds = "100:112"'))
+    file.write_text(SMALL.replace('seeds = "100:104"', 'seeds = "100:160"'))
     arguments = [str(file), "--output", str(tmp_path / "s"), "--processes", "2", "--json", "--table-only"]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, start_new_session=True, text=True) as first:
         assert first.stdout is not None
         for _ in range(5):
             line = json.loads(first.stdout.readline())
-        assert line["finished"] == 5 and line["cells"] == 36
+        assert line["finished"] == 5 and line["cells"] == 180
         first.kill()
     wait_until_gone(first.pid)
 
     kept = len(list((tmp_path / "s" / "cells").glob("*/seed_*.npz")))
-    assert 5 <= kept < 36
+    assert 5 <= kept < 180
     second = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True)
     result = json.loads(second.stdout.splitlines()[-1])
-    assert result["cells"] == 36 and result["ran"] == 36 - kept
-    run_study(small_study(seeds='"100:112"'), tmp_path / "whole", LocalScheduler(2), statistics=False)
+    assert result["cells"] == 180 and result["ran"] == 180 - kept
+    run_study(small_study(seeds='"100:160"'), tmp_path / "whole", LocalScheduler(2), statistics=False)
     assert without_times(read_table(tmp_path / "s" / "results.csv")) == without_times(
         read_table(tmp_path / "whole" / "results.csv")
     )
@@ -84,9 +84,12 @@ def address_of(scheduler: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from distributed import Client
 
+    monkeypatch.setattr("nrl_edge.study.cells.MAX_SEEDS_PER_JOB", 2)
     study = small_study(seeds='"100:140"').select(only=["int16", "float64"])
     with ExitStack() as stack:
         local = ("--host", "127.0.0.1", "--no-dashboard")
@@ -103,7 +106,7 @@ def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(tmp_pa
 
             def kill_one_half_way(variant, result, finished) -> None:
                 seen.append((variant.name, result.seed))
-                # Fixed-point cells are jobs of their own: three quarters of them are still to come.
+                # Two cells are a job: three quarters of them are still to come.
                 if sum("int16" in name for name, _ in seen) == 10 and workers[0].poll() is None:
                     busy = {worker for worker, tasks in client.processing().items() if tasks}
                     assert len(busy) == 2, "both workers have work when one is killed"

@@ -68,7 +68,7 @@ def test_a_study_that_was_broken_off_goes_on(tmp_path: Path) -> None:
     study = small_study()
     whole = run_study(study, tmp_path / "whole", InThisProcess(), statistics=False)
     with pytest.raises(RunError, match="the power went"):
-        run_study(study, tmp_path / "broken", InThisProcess(until=3))
+        run_study(study, tmp_path / "broken", InThisProcess(until=2))
     kept = sum(state.finished for state in study_state(study, tmp_path / "broken"))
     assert 0 < kept < 12
     second = InThisProcess()

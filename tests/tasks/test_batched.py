@@ -6,6 +6,7 @@ import pytest
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.tasks import GymnasiumBatch, TaskSettings, episode_seed, make_batched_task
 from nrl_edge.tasks.classic_control import AcrobotBatch, CartPoleBatch
+from nrl_edge.tasks.pendulum import PendulumBatch
 
 
 def pump(observation):
@@ -51,6 +52,41 @@ def test_numpy_dynamics_equal_gymnasium_bit_for_bit(task_id, vectorised, policy)
             assert np.array_equal(observation[ended], slow.reset(ended, seeds))
     assert terminations >= 20
     assert truncations >= 3
+
+
+@pytest.mark.parametrize("action_scale", [None, -1])
+def test_the_pendulum_equals_gymnasium_bit_for_bit(action_scale):
+    settings, batch = TaskSettings("Pendulum-v1", action_scale=action_scale), 25
+    fast, slow = make_batched_task(settings, batch), GymnasiumBatch(settings, batch)
+    assert isinstance(fast, PendulumBatch)
+    assert (fast.inputs, fast.actions, fast.batch, fast.continuous) == (slow.inputs, slow.actions, batch, True)
+    random = np.random.default_rng(4)
+    rows = np.arange(batch)
+    # From nearly nothing to torques beyond the limit.
+    size = np.geomspace(0.01, 4.0, batch)[:, None]
+    for episode in range(10):
+        seeds = [episode_seed(episode, row) for row in range(batch)]
+        assert np.array_equal(fast.reset(rows, seeds), slow.reset(rows, seeds))
+        for step in range(200):
+            actions = size * random.normal(size=(batch, 1))
+            results = fast.step(actions), slow.step(actions)
+            for mine, theirs in zip(*results, strict=True):
+                assert mine.dtype == theirs.dtype
+                assert np.array_equal(mine, theirs), f"episode {episode}, step {step}"
+        assert results[0][3].all()
+    slow.close()
+
+
+def test_kept_pendulums_go_on_as_if_alone():
+    settings = TaskSettings("Pendulum-v1")
+    three, one = make_batched_task(settings, 3), make_batched_task(settings, 1)
+    three.reset(np.arange(3), [11, 12, 13])
+    one.reset(np.arange(1), [13])
+    three.keep(np.array([2, 0]))
+    for torque in (0.3, -2.0, 0.0, 1.5):
+        both, alone = three.step(np.array([[torque], [1.0]])), one.step(np.array([[torque]]))
+        for mine, theirs in zip(both, alone, strict=True):
+            assert np.array_equal(mine[:1], theirs)
 
 
 @pytest.mark.parametrize("task_id", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "NRL/Reaching1D-v0"])

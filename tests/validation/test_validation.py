@@ -48,6 +48,37 @@ def cartpole(**changes: object) -> Experiment:
     return parse_experiment(CARTPOLE.format(**(defaults | changes)))
 
 
+PENDULUM = """
+[task]
+id = "Pendulum-v1"
+{task}
+observation_scale = [1, 1, 0.25]
+[network]
+hidden = {hidden}
+[learning]
+preset = "{preset}"
+clip = "{clip}"
+noise_draws = 4
+episodes = {episodes}
+{learning}
+[arithmetic]
+kind = "{kind}"
+"""
+
+
+def pendulum(**changes: object) -> Experiment:
+    defaults = {
+        "task": "",
+        "hidden": [8],
+        "preset": "actor-critic",
+        "clip": "2^-5",
+        "episodes": 12,
+        "learning": "",
+        "kind": "int16",
+    }
+    return parse_experiment(PENDULUM.format(**(defaults | changes)))
+
+
 def alignment(experiment: Experiment) -> Finding:
     configuration = None if experiment.arithmetic.kind == "float64" else resolve_agent(experiment)
     return validation._alignment(experiment, configuration, 5, validation._no_stage)
@@ -80,6 +111,55 @@ def test_alignment(changes: dict[str, object], holds: bool) -> None:
     finding = alignment(cartpole(**changes))
     assert finding.holds == holds, finding.figure
     assert finding.details["observations"] > 4 and finding.details["draws"] > 1000
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({"kind": "int16"}, True),
+        ({"kind": "int16", "hidden": [6, 6], "learning": 'critic_features = "cubes"'}, True),
+        ({"kind": "int16", "preset": "edge", "clip": "2^-1", "learning": "learning_rate = 0.125"}, True),
+        # The output layer has hardly left zero, so that most of what reaches hidden traces is below their last bit.
+        ({"kind": "int16", "preset": "edge"}, False),
+        ({"kind": "tiny"}, True),
+        ({"kind": "float64"}, True),
+        ({"kind": "float64", "preset": "edge"}, True),
+        (
+            {
+                "kind": "float64",
+                "preset": "edge",
+                "learning": "float64 = { exact_output = false, layer_factors = true }",
+                "hidden": [32],
+            },
+            False,
+        ),
+    ],
+    ids=["int16", "two layers", "edge", "edge, too slow", "tiny", "float64", "float64 edge", "layer factors"],
+)
+def test_alignment_of_continuous_actions(changes: dict[str, object], holds: bool) -> None:
+    finding = alignment(pendulum(**changes))
+    assert finding.holds == holds, finding.figure
+    assert finding.details["observations"] == 16 and finding.details["draws"] > 1000
+
+
+def test_alignment_sees_an_agent_that_acts_by_other_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = validation._NativeEstimator._agent_of_numbers
+
+    def wrong(self: validation._NativeEstimator, visit: validation._Visit) -> NativeAgent:
+        return right(self, replace(visit, number_bytes=bytes(255 - byte for byte in visit.number_bytes)))
+
+    monkeypatch.setattr(validation._NativeEstimator, "_agent_of_numbers", wrong)
+    assert alignment(pendulum()).details["cosine"] < -0.9
+
+
+def test_a_line_that_cannot_be_had_says_why_and_fails_nothing() -> None:
+    for experiment, why in (
+        (pendulum(), "continuous"),
+        (cartpole(learning='preset = "actor-critic"', rate="2^-1"), "learning at the end of episodes"),
+    ):
+        finding = validation._saturation(experiment, resolve_agent(experiment), [1, 2], validation._no_stage)
+        assert (finding.holds, finding.applies, finding.verdict) == (True, False, "does not apply")
+        assert why in finding.figure
 
 
 def test_formats_in_which_hidden_layers_could_not_learn_are_refused_before_anything_runs() -> None:
@@ -217,3 +297,26 @@ def test_the_command_on_an_experiment_that_learns_and_on_one_that_does_not(
     monkeypatch.setattr(validation, "GAIN_MARGIN", -1e9)
     code, lines = run(cartpole(episodes=60).to_toml())
     assert code == 0 and lines[-1]["holds"], lines[-1]
+
+
+@pytest.mark.slow
+def test_the_command_on_continuous_actions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(pendulum(task="threshold = -200").to_toml())
+    monkeypatch.setattr("sys.argv", ["nrl-edge", "validate", str(path), "--seeds", "4", "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    verdicts = {finding["claim"]: finding["verdict"] for finding in result["findings"]}
+    assert len(verdicts) == 8
+    for claim in (
+        "native C computes what the reference does",
+        "firmware on desktop computes what the reference does",
+        "noise estimates point along the policy gradient",
+        "the formats hold what is computed in them",
+    ):
+        assert verdicts[claim] == "holds", result
+    assert verdicts["no more saturates than the range analysis predicts"] == "does not apply"
+    assert set(verdicts) >= {"fixed point learns level with float64", "it learns level with REINFORCE"}

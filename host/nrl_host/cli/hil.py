@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from nrl_edge.experiment import load_experiment
-from nrl_edge.simulation import OnEpisode, RunSummary
+from nrl_edge.simulation import RunOptions, RunSummary
 from nrl_host.cli.options import (
     BaudOption,
     EpisodesOption,
@@ -23,7 +23,6 @@ from nrl_host.cli.output import Output
 from nrl_host.cli.running import run_with_progress
 from nrl_host.faults import parse_line_faults
 from nrl_host.hil import run_hil
-from nrl_host.interrupt import GracefulStop
 from nrl_host.link import DEFAULT_BAUD
 
 
@@ -54,18 +53,15 @@ def hil(
     output = Output(as_json, quiet)
     faults = None if line_faults is None else parse_line_faults(line_faults)
 
-    def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
+    def go(options: RunOptions) -> RunSummary:
         return run_hil(
             loaded,
             port,
             baud=baud,
             reset_on_open=not no_reset,
-            run=run,
-            resume=resume,
-            stop=stop,
-            on_episode=on_episode,
             on_warning=output.warn,
             line_faults=faults,
+            **options,
         )
 
-    run_with_progress(output, loaded, go, port, run)
+    run_with_progress(output, loaded, go, port, run, resume)

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from nrl_edge.experiment import Experiment
 from nrl_edge.lockstep import EpisodeOutcome
-from nrl_edge.simulation import OnEpisode, ReturnStatistics, RunSummary
+from nrl_edge.simulation import ReturnStatistics, RunOptions, RunSummary
 from nrl_host.cli.output import Output
 from nrl_host.interrupt import GracefulStop
 
-Run = Callable[[GracefulStop, OnEpisode], RunSummary]
+Run = Callable[[RunOptions], RunSummary]
 
 
-def run_with_progress(output: Output, experiment: Experiment, run: Run, label: str, folder: Path | None) -> RunSummary:
+def run_with_progress(
+    output: Output, experiment: Experiment, run: Run, label: str, folder: Path | None, resume: bool
+) -> RunSummary:
     """Run with a progress bar and an orderly Ctrl-C, and print what came of it."""
     with GracefulStop() as stop, output.progress(experiment.learning.episodes, label) as bar:
         started = time.perf_counter()
@@ -30,7 +32,7 @@ def run_with_progress(output: Output, experiment: Experiment, run: Run, label: s
                 f"return {outcome.episode_return:7.1f}  mean of 100 {statistics.mean:7.1f}  {rate:,.0f} steps/s",
             )
 
-        summary = run(stop, show)
+        summary = run({"run": folder, "resume": resume, "stop": stop, "on_episode": show})
     where = f"\nkept in {folder}" if folder is not None else ""
     if summary.interrupted and folder is not None:
         where += f" after {summary.episodes} episodes; go on with: --run {folder} --resume"

@@ -10,7 +10,7 @@ import typer
 from nrl_edge.boards import load_boards
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment
-from nrl_edge.simulation import LocalTarget, OnEpisode, RunSummary, simulate
+from nrl_edge.simulation import LocalTarget, RunOptions, RunSummary, simulate
 from nrl_edge.strict_toml import did_you_mean
 from nrl_host.cli.options import (
     EpisodesOption,
@@ -26,7 +26,6 @@ from nrl_host.cli.output import Output
 from nrl_host.cli.running import run_with_progress
 from nrl_host.faults import parse_line_faults
 from nrl_host.hil import simulate_firmware
-from nrl_host.interrupt import GracefulStop
 
 _LOCAL: dict[str, LocalTarget] = {"reference": "reference", "native": "native"}
 
@@ -79,24 +78,21 @@ def sim(
     output = Output(as_json, quiet)
     faults = None if line_faults is None else parse_line_faults(line_faults)
 
-    def go(stop: GracefulStop, on_episode: OnEpisode) -> RunSummary:
+    def go(options: RunOptions) -> RunSummary:
         if target in _LOCAL:
             if faults is not None:
                 raise ConfigurationError(f"--line-faults: target {target} has no line; choose desktop or a board")
             if generator != "healthy":
                 raise ConfigurationError(f"--generator: target {target} has none; choose a board with a modelled chip")
-            return simulate(loaded, _LOCAL[target], run=run, resume=resume, stop=stop, on_episode=on_episode)
+            return simulate(loaded, _LOCAL[target], **options)
         return simulate_firmware(
             loaded,
             board=target,
             transport=transport.value,
-            run=run,
-            resume=resume,
-            stop=stop,
-            on_episode=on_episode,
             on_warning=output.warn,
             line_faults=faults,
             generator=generator,
+            **options,
         )
 
     if target not in _LOCAL and target not in (ids := [board.id for board in load_boards()]):
@@ -104,4 +100,4 @@ def sim(
             f"unknown target {target!r}{did_you_mean(target, [*_LOCAL, *ids])} "
             f"Targets are {', '.join(_LOCAL)} and the boards of `nrl-edge boards`"
         )
-    run_with_progress(output, loaded, go, target, run)
+    run_with_progress(output, loaded, go, target, run, resume)

@@ -66,7 +66,7 @@ def validate_command(
             findings.append(finding)
             output.line(finding.as_dict())
             if not as_json:
-                output.console.print(f"{finding.verdict:13}  {finding.claim}: {finding.figure}", markup=False)
+                output.console.print(f"{finding.verdict:14}  {finding.claim}: {finding.figure}", markup=False)
     failed = sum(not finding.holds for finding in findings)
     verdict = "everything holds" if not failed else f"{failed} of {len(findings)} claims do not hold"
     output.result(

@@ -92,7 +92,7 @@ def flash(
     baud = found.uart.baud if found.uart is not None else DEFAULT_BAUD
 
     if uses_platformio:
-        command = shlex.join(_platformio_words(source, found, port))
+        command = _platformio_command(source, found, port)
     elif program is not None:
         command = shlex.join(upload_command(found, prepared.image, port))
     else:
@@ -147,9 +147,13 @@ def _serial_upload(board: Board) -> bool:
     return board.platformio is not None and board.platformio.upload_protocol in ("arduino", "wiring", "esptool")
 
 
-def _platformio_words(source: Path, board: Board, port: str | None) -> list[str]:
-    project = source if source.is_dir() else Path("PROJECT")
-    return [*platformio_command(project, board.id), *_upload_arguments(board, port)]
+def _platformio_command(source: Path, board: Board, port: str | None) -> str:
+    """What anybody can type to the same end; for an experiment, with a project beside it."""
+    project = source if source.is_dir() else source.parent / "firmware"
+    upload = shlex.join([*platformio_command(project, board.id), *_upload_arguments(board, port)])
+    if source.is_dir():
+        return upload
+    return f"{shlex.join(['nrl-edge', 'generate', str(source), '--output', str(project)])} && {upload}"
 
 
 def _upload_arguments(board: Board, port: str | None) -> list[str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, find_board, load_boards
-from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.targets.machines.generators import BitSource
+from nrl_host.targets.process import FirmwareKeywords
 
 
 class Target(Protocol):
@@ -53,7 +52,7 @@ _EMULATORS = {
 }
 """Module and class of each emulator, by the first word of a board's `emulator`.
 
-Each class is made with (configuration, board, entropy_mode, *, seed, folder, program). The module is imported only when
+Each class is made with (configuration, board, entropy_mode, **firmware). The module is imported only when
 it is needed: an emulator may be a Python package that is not installed.
 """
 
@@ -63,25 +62,21 @@ def make_target(
     configuration: AgentConfiguration,
     entropy_mode: EntropyMode = "seeded",
     *,
-    seed: int = 0,
-    folder: Path | None = None,
-    program: Path | None = None,
-    options: FirmwareOptions = PLAIN,
     generator: str = "healthy",
+    **firmware: Unpack[FirmwareKeywords],
 ) -> Target:
     """The place on this computer where the firmware of a board runs: a process, or the board's emulator.
 
-    `seed` and `entropy_mode` are what the firmware starts with at power-on; `folder` takes its sources and image;
-    `program` is an image that was built already, otherwise `options` are what the firmware has besides
-    its agent. `generator` makes the random number generator of a modelled chip sick (`machines.generators`). Raises
-    ConfigurationError for a board without an emulator, and for a sick generator where the emulator has none to offer.
+    `entropy_mode` is what the firmware starts with at power-on; `firmware` are FirmwareKeywords. `generator` makes the
+    random number generator of a modelled chip sick (`machines.generators`). Raises ConfigurationError for a board
+    without an emulator, and for a sick generator where the emulator has none to offer.
     """
     board = find_board(board_id)
     sick = {} if generator == "healthy" else _sick_generator(board, generator)
     if board.toolchain is None:
         from nrl_host.targets.desktop import DesktopTarget
 
-        return DesktopTarget(configuration, entropy_mode, seed=seed, folder=folder, program=program, options=options)
+        return DesktopTarget(configuration, entropy_mode, **firmware)
     emulator = board.emulator.split()[0] if board.emulator else None
     if emulator not in _EMULATORS:
         raise ConfigurationError(
@@ -90,7 +85,7 @@ def make_target(
         )
     module, name = _EMULATORS[emulator]
     target: Target = getattr(importlib.import_module(module), name)(
-        configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options, **sick
+        configuration, board, entropy_mode, **sick, **firmware
     )
     return target
 

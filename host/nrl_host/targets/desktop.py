@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.targets.process import ProcessTarget
+from nrl_host.targets.process import FirmwareKeywords, ProcessTarget
 from nrl_host.toolchain import build_image
 
 Transport = Literal["tcp", "pty"]
@@ -55,23 +55,12 @@ class DesktopTarget(ProcessTarget):
         configuration: AgentConfiguration,
         entropy_mode: EntropyMode = "seeded",
         *,
-        seed: int = 0,
         transport: Transport = "tcp",
         sanitize: bool = False,
-        folder: Path | None = None,
-        program: Path | None = None,
-        options: FirmwareOptions = PLAIN,
         nvm: Path | None = None,
+        **firmware: Unpack[FirmwareKeywords],
     ) -> None:
-        super().__init__(
-            "the desktop firmware",
-            configuration,
-            entropy_mode,
-            seed=seed,
-            folder=folder,
-            program=program,
-            options=options,
-        )
+        super().__init__("the desktop firmware", configuration, entropy_mode, **firmware)
         self._nvm = nvm
         self._memory: tempfile.TemporaryDirectory[str] | None = None
         self._transport = transport

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, find_board
-from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.targets.process import ProcessTarget
+from nrl_host.targets.process import FirmwareKeywords, ProcessTarget
 from nrl_host.toolchain import build_image
 
 CountingUnit = Literal["instructions", "cycles"]
@@ -28,22 +27,10 @@ class EmulatedTarget(ProcessTarget):
         configuration: AgentConfiguration,
         board: Board | str,
         entropy_mode: EntropyMode = "seeded",
-        *,
-        seed: int = 0,
-        folder: Path | None = None,
-        program: Path | None = None,
-        options: FirmwareOptions = PLAIN,
+        **firmware: Unpack[FirmwareKeywords],
     ) -> None:
         self.board = find_board(board) if isinstance(board, str) else board
-        super().__init__(
-            f"the emulated {self.board.id}",
-            configuration,
-            entropy_mode,
-            seed=seed,
-            folder=folder,
-            program=program,
-            options=options,
-        )
+        super().__init__(f"the emulated {self.board.id}", configuration, entropy_mode, **firmware)
 
     def _build(self) -> Path:
         return build_image(

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, TypedDict, Unpack
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
@@ -34,12 +34,24 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+class FirmwareKeywords(TypedDict, total=False):
+    """Keywords of every target: what firmware runs there."""
+
+    seed: int
+    """What the firmware starts with at power-on; 0 where none is given."""
+    folder: Path | None
+    """Takes the generated sources and the image; without one, the image is kept in the user's cache of builds."""
+    program: Path | None
+    """An image that was built already."""
+    options: FirmwareOptions
+    """What firmware that is still to be built has besides its agent."""
+
+
 class ProcessTarget(ABC):
     """The firmware of one agent in a process that can be started, stopped and started again.
 
-    `name` is what errors call it. `seed` and `entropy_mode` are what the firmware starts with at power-on. `folder`
-    takes the generated sources and the image; without one, the image is kept in the user's cache of builds. `program`
-    is an image that was built already; otherwise `options` are what the firmware has besides its agent.
+    `name` is what errors call it. `entropy_mode` is what the firmware starts with at power-on; `firmware` are
+    FirmwareKeywords.
     """
 
     def __init__(
@@ -47,19 +59,15 @@ class ProcessTarget(ABC):
         name: str,
         configuration: AgentConfiguration,
         entropy_mode: EntropyMode,
-        *,
-        seed: int,
-        folder: Path | None,
-        program: Path | None,
-        options: FirmwareOptions = PLAIN,
+        **firmware: Unpack[FirmwareKeywords],
     ) -> None:
         self.configuration = configuration
         self._name = name
         self._entropy_mode = entropy_mode
-        self._seed = seed
-        self._folder = folder
-        self._program = program
-        self._options = options
+        self._seed = firmware.get("seed", 0)
+        self._folder = firmware.get("folder")
+        self._program = firmware.get("program")
+        self._options = firmware.get("options", PLAIN)
         self._url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None

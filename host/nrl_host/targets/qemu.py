@@ -10,15 +10,15 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Unpack
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board
-from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, DeviceError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.debian_packages import EMULATOR_PACKAGES
 from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
-from nrl_host.targets.process import STOP_SECONDS
+from nrl_host.targets.process import STOP_SECONDS, FirmwareKeywords
 
 _START_SECONDS = 20.0
 # Each instruction takes 64 ns: what an emulated generator gives does not depend on how busy this computer is, and equal
@@ -53,17 +53,13 @@ class QemuTarget(EmulatedTarget):
         configuration: AgentConfiguration,
         board: Board | str,
         entropy_mode: EntropyMode = "seeded",
-        *,
-        seed: int = 0,
-        folder: Path | None = None,
-        program: Path | None = None,
-        options: FirmwareOptions = PLAIN,
+        **firmware: Unpack[FirmwareKeywords],
     ) -> None:
-        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
+        super().__init__(configuration, board, entropy_mode, **firmware)
         # An instruction takes 2^shift ns of the machine's time.
         self._shift = _REPEATABLE_SHIFT if entropy_mode == "raw" else None
         self.counts_per_instruction = 1.0
-        if options.profile != "off":
+        if self._options.profile != "off":
             self._shift = 0
             # On RISC-V the counter counts instructions itself; others count clocks of the core, by the machine's time.
             if self.board.isa != "rv32imc" and self.board.clock is not None:

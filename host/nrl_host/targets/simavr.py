@@ -7,15 +7,16 @@ import subprocess
 import tempfile
 from importlib.resources import files
 from pathlib import Path
+from typing import Unpack
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board
-from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
 from nrl_host.debian_packages import SIMAVR_PACKAGES
 from nrl_host.targets.emulated import EmulatedTarget
+from nrl_host.targets.process import FirmwareKeywords
 
 
 def build_harness() -> Path:
@@ -60,14 +61,11 @@ class SimavrTarget(EmulatedTarget):
         board: Board | str,
         entropy_mode: EntropyMode = "seeded",
         *,
-        seed: int = 0,
-        folder: Path | None = None,
-        program: Path | None = None,
-        options: FirmwareOptions = PLAIN,
         boot_loader: Path | None = None,
         terminal: bool = False,
+        **firmware: Unpack[FirmwareKeywords],
     ) -> None:
-        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
+        super().__init__(configuration, board, entropy_mode, **firmware)
         words = shlex.split(self.board.emulator or "")
         if len(words) != 3 or words[:2] != ["simavr", "-m"] or self.board.clock is None:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by simavr; see `nrl-edge boards`")

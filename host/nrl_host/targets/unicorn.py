@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Unpack
 
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board
-from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.errors import ConfigurationError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
+from nrl_host.targets.process import FirmwareKeywords
 
 _END_SECONDS = 30.0
 
@@ -34,13 +35,10 @@ class UnicornTarget(EmulatedTarget):
         board: Board | str,
         entropy_mode: EntropyMode = "seeded",
         *,
-        seed: int = 0,
-        folder: Path | None = None,
-        program: Path | None = None,
-        options: FirmwareOptions = PLAIN,
         generator: str = "healthy",
+        **firmware: Unpack[FirmwareKeywords],
     ) -> None:
-        super().__init__(configuration, board, entropy_mode, seed=seed, folder=folder, program=program, options=options)
+        super().__init__(configuration, board, entropy_mode, **firmware)
         words = shlex.split(self.board.emulator or "")
         if len(words) != 3 or words[:2] != ["unicorn", "-M"]:
             raise ConfigurationError(f"board {self.board.id!r} is not emulated by unicorn; see `nrl-edge boards`")
