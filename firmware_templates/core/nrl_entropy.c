@@ -71,22 +71,37 @@ static void nrl_generate(uint32_t state[4], uint8_t *bytes, uint16_t length)
     }
 }
 
-bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
+/* One draw from outside. */
+static bool nrl_read(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
 {
-    if (entropy->mode == NRL_ENTROPY_SEEDED) {
-        nrl_generate(entropy->state, bytes, length);
-    } else if (entropy->read == NULL || !entropy->read(entropy->context, bytes, length)) {
+    if (entropy->read == NULL || !entropy->read(entropy->context, bytes, length)) {
         return false;
     }
     entropy->bytes_drawn += length;
     return true;
 }
 
-/* The same from any source, one draw after the other. */
+bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
+{
+    if (entropy->mode != NRL_ENTROPY_SEEDED) {
+        return nrl_read(entropy, bytes, length);
+    }
+    nrl_generate(entropy->state, bytes, length);
+    entropy->bytes_drawn += length;
+    return true;
+}
+
+#if NRL_LITTLE_ENDIAN
+#define nrl_draw_row nrl_read /* the generator inside draws all rows at once */
+#else
+#define nrl_draw_row nrl_entropy_draw
+#endif
+
+/* One draw after the other. */
 static NRL_NOINLINE unsigned nrl_draw_each_row(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
 {
     for (unsigned row = 0; row < rows; ++row, words += (length + 3u) / 4u) {
-        if (!nrl_entropy_draw(entropy, (uint8_t *)words, length)) {
+        if (!nrl_draw_row(entropy, (uint8_t *)words, length)) {
             return row;
         }
     }
