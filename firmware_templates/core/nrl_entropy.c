@@ -5,10 +5,8 @@
 
 #include <stddef.h>
 
-#include "nrl_kernels.h"
-#if NRL_KERNEL_GENERATES
 #include "nrl_generate_thumb.h"
-#endif
+#include "nrl_kernels.h"
 
 #if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
 #define NRL_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)

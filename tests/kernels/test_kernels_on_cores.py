@@ -7,6 +7,7 @@ this computer by tests/equivalence.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tools import require_board
+from tests.tools import require_board, require_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -24,7 +25,7 @@ from benchmarks.counts.cores import CORES, find_core  # noqa: E402
 from benchmarks.counts.measure import run_image  # noqa: E402
 from benchmarks.counts.networks import Stream  # noqa: E402
 from nrl_edge.agent import EntropySettings  # noqa: E402
-from nrl_edge.codegen.core import initial_draw_bytes, render_core, step_draw_bytes  # noqa: E402
+from nrl_edge.codegen.core import initial_draw_bytes, render_core, step_draw_bytes, write_core  # noqa: E402
 from nrl_edge.fixedpoint.agents import reference_agent  # noqa: E402
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats  # noqa: E402
 from nrl_edge.native import TERMINATED, TRUNCATED  # noqa: E402
@@ -200,6 +201,20 @@ def test_a_source_that_ends_within_an_update_leaves_the_rest_of_the_rows(core_id
         image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
         _, crc = run_image(core, image, stream, "nrl_agent_step")
         assert crc == stream.weights_crc32, f"{shape} on {core.name}, {length} bytes: not the reference's snapshot"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("shape", ["two actions", "online, three actions", "two layers"])
+def test_clang_takes_the_kernels_of_arm_too(cpu: str, shape: str, tmp_path: Path) -> None:
+    require_tool("clang", "apt-get install clang")
+    write_core(SHAPES[shape], tmp_path)
+    flags = ["--target=arm-none-eabi", f"-mcpu={cpu}", "-mthumb", "-mfloat-abi=soft", "-std=c99", "-ffreestanding"]
+    flags += ["-Os", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+    for source in sorted(tmp_path.glob("*.c")):
+        command = ["clang", *flags, "-c", str(source), "-o", str(tmp_path / "object.o")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -> None:

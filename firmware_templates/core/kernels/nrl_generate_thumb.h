@@ -9,7 +9,7 @@
 
 #include "nrl_kernels.h"
 
-#ifndef __thumb2__
+#if NRL_KERNEL_GENERATES && !defined(__thumb2__)
 /* Words up to `end`, at least one. Registers: r0 words, r1 a word, r2-r5 the state, r6 and r7 counts, r12 where the state is, lr the end. */
 __attribute__((naked, noinline)) static void nrl_kernel_generate(uint32_t state[4] NRL_UNUSED, uint32_t *words NRL_UNUSED,
                                                                  const uint32_t *end NRL_UNUSED)
@@ -40,7 +40,7 @@ __attribute__((naked, noinline)) static void nrl_kernel_generate(uint32_t state[
             "stmia r0!, {r2-r5}\n\t"
             "pop {r4-r7, pc}\n\t");
 }
-#else
+#elif NRL_KERNEL_GENERATES
 /*
  * Words up to `end`, at least one. Registers: r0 where the state is, r1 words, r2 the end, r3-r6 the state, r12 a word. Of two words in a
  * round the first leaves the state's second part in r7, and the second brings it back.
