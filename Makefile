@@ -60,6 +60,11 @@ $(VENV)/.developer: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.installed
+	@echo "installing what the site needs ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 install: $(VENV)/.compiler
 	@echo "now: source $(VENV)/bin/activate"
 
@@ -102,7 +107,7 @@ bench: $(VENV)/.developer $(VENV)/.compiler
 	$(BIN)/python -m benchmarks
 
 # The pages as a site in build/docs/site, with references of the Python packages and of the C headers of a firmware.
-docs: system-packages $(VENV)/.developer
+docs: system-packages $(VENV)/.docs
 	@rm -rf build/docs && mkdir -p build/docs
 	@$(BIN)/nrl-edge new build/docs/agent --task cartpole --quiet
 	@sed -i.bak 's/^# save_every = .*/save_every = 10/; s/^save_every = 0.*/save_every = 10/' build/docs/agent/experiment.toml

@@ -23,7 +23,7 @@ from nrl_edge.boards import Board, find_board, load_boards
 from nrl_edge.codegen.costs import COSTS_FILE, features
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.toolchain import build_image, image_sizes
+from nrl_host.build.toolchain import build_image, image_sizes
 
 KINDS = ("int16", "tiny", "online", "online-tiny")
 COSTS = {"step": "step", "longest": "step_max", "update": "update"}

@@ -12,8 +12,8 @@ from nrl_edge.codegen.firmware import LINKER_SCRIPT, render_firmware
 from nrl_edge.codegen.flags import build_flags
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached, find_c_compiler
+from nrl_host.build.toolchain import find_cross_compiler
 from nrl_host.link import close_port, open_port
-from nrl_host.toolchain import find_cross_compiler
 
 
 def build_echo(board_id: str, configuration: AgentConfiguration) -> Path:

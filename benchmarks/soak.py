@@ -20,8 +20,8 @@ from pathlib import Path
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
 from nrl_edge.lockstep import EpisodeOutcome
 from nrl_edge.simulation import ReturnStatistics, RunSummary, simulate
-from nrl_host.faults import LineFaults
 from nrl_host.hil import run_hil, simulate_firmware
+from nrl_host.link.faults import LineFaults
 from nrl_host.targets.desktop import DesktopTarget
 
 BAD_LINE = LineFaults(drop=0.1, flip=0.05, duplicate=0.05, reorder=0.05, seed=7)

@@ -16,7 +16,7 @@ from nrl_edge.codegen.flags import is_freestanding
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
 from nrl_edge.resources import templates_folder
-from nrl_host.toolchain import find_cross_compiler
+from nrl_host.build.toolchain import find_cross_compiler
 
 HERE = Path(__file__).parent
 CODE_BASE, RAM_BASE, RAM_BYTES = 0x00010000, 0x20000000, 1 << 20

@@ -8,7 +8,7 @@ from typing import Literal
 from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.flags import build_flags
 from nrl_edge.errors import ConfigurationError
-from nrl_host.toolchain import find_cross_compiler
+from nrl_host.build.toolchain import find_cross_compiler
 
 Unit = Literal["cycles", "instructions"]
 

@@ -15,8 +15,8 @@ from nrl_edge.codegen.flags import build_flags, is_freestanding
 from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
-from nrl_host.image import ImageSizes, image_sizes
-from nrl_host.toolchain import find_cross_compiler
+from nrl_host.build.image import ImageSizes, image_sizes
+from nrl_host.build.toolchain import find_cross_compiler
 
 LEARNING = ("nrl_agent_init", "nrl_agent_step", "nrl_entropy_seed")
 """What an agent that only learns needs."""

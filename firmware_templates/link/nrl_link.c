@@ -12,18 +12,6 @@
 #include "nrl_profile.h"
 #endif
 
-/* Bytes taken from the port at once: on the stack, so that it costs no static memory. */
-#define NRL_READ_CHUNK 64u
-
-/* Bytes of payload that the reply buffer has room for. */
-#define NRL_REPLY_ROOM (NRL_LARGEST_FRAME - NRL_FRAME_BYTES(0u))
-
-/* What a request is answered with: the payload is already in the reply buffer. */
-typedef struct {
-    uint8_t type;
-    size_t length;
-} nrl_answer_t;
-
 NRL_STATIC_ASSERT(counters_match, sizeof(((nrl_status_reply_t *)0)->counters) == sizeof(struct nrl_counters));
 NRL_STATIC_ASSERT(actions_fit, NRL_ACTIONS < NRL_ACTION_EPISODE_ENDED);
 
@@ -36,31 +24,9 @@ NRL_STATIC_ASSERT(board_name_fits, sizeof(nrl_link_board_name) - 1 <= sizeof(((n
 
 /* ---- answers ---- */
 
-static uint8_t *nrl_link_reply_payload(nrl_link_t *link)
-{
-    return nrl_frame_payload(link->reply);
-}
-
-static nrl_answer_t nrl_link_answer(nrl_message_id_t type, size_t length)
-{
-    nrl_answer_t result;
-    result.type = (uint8_t)type;
-    result.length = length;
-    return result;
-}
-
-static nrl_answer_t nrl_link_refuse(nrl_link_t *link, uint8_t request, nrl_link_error_t code, uint32_t detail)
-{
-    nrl_error_t error;
-    error.code = (uint8_t)code;
-    error.request = request;
-    error.detail = detail;
-    return nrl_link_answer(NRL_MESSAGE_ERROR, nrl_pack_error(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &error));
-}
-
 static nrl_answer_t nrl_link_refuse_length(nrl_link_t *link, uint8_t request, size_t length)
 {
-    return nrl_link_refuse(link, request, NRL_LINK_ERROR_WRONG_LENGTH, (uint32_t)length);
+    return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_WRONG_LENGTH, (uint32_t)length);
 }
 
 /* What is wrong with the noise, or else what the port says of its generator. */
@@ -74,15 +40,15 @@ static nrl_answer_t nrl_link_refuse_status(nrl_link_t *link, uint8_t request, in
 {
     switch (status) {
     case NRL_ERROR_NO_EPISODE:
-        return nrl_link_refuse(link, request, NRL_LINK_ERROR_NO_EPISODE, 0);
+        return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_NO_EPISODE, 0);
     case NRL_ERROR_EPISODE_OPEN:
-        return nrl_link_refuse(link, request, NRL_LINK_ERROR_EPISODE_OPEN, 0);
+        return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_EPISODE_OPEN, 0);
     case NRL_ERROR_ENTROPY:
-        return nrl_link_refuse(link, request, NRL_LINK_ERROR_ENTROPY, nrl_link_entropy_health(link));
+        return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_ENTROPY, nrl_link_entropy_health(link));
     case NRL_ERROR_SNAPSHOT:
-        return nrl_link_refuse(link, request, NRL_LINK_ERROR_SNAPSHOT_REFUSED, 0);
+        return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_SNAPSHOT_REFUSED, 0);
     default:
-        return nrl_link_refuse(link, request, NRL_LINK_ERROR_INTERNAL, (uint32_t)status);
+        return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_INTERNAL, (uint32_t)status);
     }
 }
 
@@ -152,8 +118,8 @@ static nrl_answer_t nrl_link_answer_hello(nrl_link_t *link, const uint8_t *paylo
     reply.largest_frame = (uint16_t)NRL_LARGEST_FRAME;
     reply.episodes = link->agent->episodes;
     reply.steps = link->agent->steps;
-    return nrl_link_answer(NRL_MESSAGE_HELLO_REPLY,
-                           nrl_pack_hello_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_HELLO_REPLY,
+                           nrl_pack_hello_reply(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_ready(nrl_link_t *link)
@@ -162,7 +128,7 @@ static nrl_answer_t nrl_link_answer_ready(nrl_link_t *link)
     reply.weights_crc32 = nrl_agent_weights_crc32(link->agent);
     reply.episodes = link->agent->episodes;
     reply.steps = link->agent->steps;
-    return nrl_link_answer(NRL_MESSAGE_READY, nrl_pack_ready(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_READY, nrl_pack_ready(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -176,7 +142,7 @@ static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *paylo
     if (begin.entropy_mode == NRL_ENTROPY_SEEDED) {
         if ((begin.seed_state[0] | begin.seed_state[1] | begin.seed_state[2] | begin.seed_state[3]) == 0) {
             /* The one state that xoshiro128++ never leaves. */
-            return nrl_link_refuse(link, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_BAD_VALUE, 0);
+            return nrl_server_refuse(&link->server, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_BAD_VALUE, 0);
         }
         nrl_entropy_seed(link->entropy, begin.seed_state);
     } else if (begin.entropy_mode == NRL_ENTROPY_RAW) {
@@ -189,7 +155,7 @@ static nrl_answer_t nrl_link_answer_begin(nrl_link_t *link, const uint8_t *paylo
         /* What NOISE_WRITE has supplied stays. */
         nrl_entropy_use(link->entropy, NRL_ENTROPY_REPLAY, nrl_noise_read_replayed, link->noise);
     } else {
-        return nrl_link_refuse(link, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_MODE_UNAVAILABLE, begin.entropy_mode);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_BEGIN, NRL_LINK_ERROR_MODE_UNAVAILABLE, begin.entropy_mode);
     }
     status = nrl_agent_init(link->agent, link->entropy);
     link->agent_ready = status == NRL_OK;
@@ -222,10 +188,10 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
         return nrl_link_refuse_length(link, NRL_MESSAGE_STEP, length);
     }
     if (link->is_autonomous) {
-        return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_AUTONOMOUS, 0);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_STEP, NRL_LINK_ERROR_AUTONOMOUS, 0);
     }
     if ((step.flags & ~(NRL_STEP_TERMINATED | NRL_STEP_TRUNCATED)) != 0) {
-        return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_BAD_VALUE, step.flags);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_STEP, NRL_LINK_ERROR_BAD_VALUE, step.flags);
     }
     NRL_MARK(OTHER);
     result = nrl_agent_step(link->agent, step.observation, step.reward, (step.flags & NRL_STEP_TERMINATED) != 0,
@@ -236,7 +202,7 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
         link->telemetry_due = true;
         kept = nrl_link_keep(link);
     } else if (result == NRL_ERROR_SNAPSHOT) {
-        return nrl_link_refuse(link, NRL_MESSAGE_STEP, NRL_LINK_ERROR_RESTORE_OPEN, 0);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_STEP, NRL_LINK_ERROR_RESTORE_OPEN, 0);
     } else if (result < 0) {
         return nrl_link_refuse_status(link, NRL_MESSAGE_STEP, result);
     } else {
@@ -255,7 +221,7 @@ static nrl_answer_t nrl_link_answer_step(nrl_link_t *link, const uint8_t *payloa
     if (!kept) {
         reply.status |= NRL_ACTION_STORE_FAILED;
     }
-    return nrl_link_answer(NRL_MESSAGE_ACTION, nrl_pack_action(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_ACTION, nrl_pack_action(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_status(nrl_link_t *link)
@@ -274,30 +240,30 @@ static nrl_answer_t nrl_link_answer_status(nrl_link_t *link)
     reply.bytes_drawn = link->entropy->bytes_drawn;
     reply.noise_alarms = link->noise->soft_alarms;
     reply.weights_crc32 = nrl_agent_weights_crc32(link->agent);
-    return nrl_link_answer(NRL_MESSAGE_STATUS_REPLY,
-                           nrl_pack_status_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_STATUS_REPLY,
+                           nrl_pack_status_reply(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_snapshot_read(nrl_link_t *link, const uint8_t *payload, size_t length)
 {
     nrl_snapshot_read_t request;
     nrl_snapshot_data_t reply;
-    uint8_t *data = nrl_link_reply_payload(link) + NRL_SNAPSHOT_DATA_BYTES;
+    uint8_t *data = nrl_server_payload(&link->server) + NRL_SNAPSHOT_DATA_BYTES;
     int status;
 
     if (!nrl_unpack_snapshot_read(payload, length, &request)) {
         return nrl_link_refuse_length(link, NRL_MESSAGE_SNAPSHOT_READ, length);
     }
     if (request.length > NRL_SNAPSHOT_DATA_DATA_MAXIMUM) {
-        return nrl_link_refuse(link, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_BAD_VALUE, request.length);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_BAD_VALUE, request.length);
     }
     /* The agent writes straight into the reply; packing then finds the bytes where they belong. */
     status = nrl_agent_snapshot_read(link->agent, request.offset, data, request.length);
     if (status == NRL_ERROR_RANGE) {
-        return nrl_link_refuse(link, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_SNAPSHOT_RANGE, request.offset);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_SNAPSHOT_RANGE, request.offset);
     }
     if (status == NRL_ERROR_SNAPSHOT) {
-        return nrl_link_refuse(link, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_RESTORE_OPEN, 0);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_SNAPSHOT_READ, NRL_LINK_ERROR_RESTORE_OPEN, 0);
     }
     if (status != NRL_OK) {
         return nrl_link_refuse_status(link, NRL_MESSAGE_SNAPSHOT_READ, status);
@@ -305,15 +271,15 @@ static nrl_answer_t nrl_link_answer_snapshot_read(nrl_link_t *link, const uint8_
     reply.offset = request.offset;
     reply.data = data;
     reply.data_length = request.length;
-    return nrl_link_answer(NRL_MESSAGE_SNAPSHOT_DATA,
-                           nrl_pack_snapshot_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_SNAPSHOT_DATA,
+                           nrl_pack_snapshot_data(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_noise_read(nrl_link_t *link, const uint8_t *payload, size_t length)
 {
     nrl_noise_read_t request;
     nrl_noise_data_t reply;
-    uint8_t *data = nrl_link_reply_payload(link) + NRL_NOISE_DATA_BYTES;
+    uint8_t *data = nrl_server_payload(&link->server) + NRL_NOISE_DATA_BYTES;
     int32_t count;
 
     if (!nrl_unpack_noise_read(payload, length, &request)) {
@@ -321,13 +287,13 @@ static nrl_answer_t nrl_link_answer_noise_read(nrl_link_t *link, const uint8_t *
     }
     count = nrl_noise_fetch(link->noise, request.position, data, (uint16_t)NRL_NOISE_DATA_DATA_MAXIMUM);
     if (count < 0) {
-        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_READ, NRL_LINK_ERROR_NOISE_LOST, request.position);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_NOISE_READ, NRL_LINK_ERROR_NOISE_LOST, request.position);
     }
     reply.position = request.position;
     reply.data = data;
     reply.data_length = (size_t)count;
-    return nrl_link_answer(NRL_MESSAGE_NOISE_DATA,
-                           nrl_pack_noise_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_NOISE_DATA,
+                           nrl_pack_noise_data(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_noise_write(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -339,44 +305,44 @@ static nrl_answer_t nrl_link_answer_noise_write(nrl_link_t *link, const uint8_t 
         return nrl_link_refuse_length(link, NRL_MESSAGE_NOISE_WRITE, length);
     }
     if (NRL_NOISE_LOG_BYTES < NRL_NOISE_CALL_BYTES) {
-        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_MODE_UNAVAILABLE, NRL_ENTROPY_REPLAY);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_MODE_UNAVAILABLE, NRL_ENTROPY_REPLAY);
     }
     if (request.position == 0u) {
         /* The log of a run on raw noise is overwritten, so that run is over: nothing goes on as if it were not. */
         nrl_entropy_use(link->entropy, NRL_ENTROPY_REPLAY, nrl_noise_read_replayed, link->noise);
         link->agent_ready = false;
     } else if (link->entropy->mode != NRL_ENTROPY_REPLAY) {
-        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_NOISE_POSITION, 0);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_NOISE_POSITION, 0);
     }
     if (!nrl_noise_supply(link->noise, request.position, request.data, (uint16_t)request.data_length)) {
-        return nrl_link_refuse(link, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_NOISE_POSITION, link->noise->fetched);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_NOISE_WRITE, NRL_LINK_ERROR_NOISE_POSITION, link->noise->fetched);
     }
     reply.position = link->noise->fetched;
     reply.room = nrl_noise_room(link->noise);
-    return nrl_link_answer(NRL_MESSAGE_NOISE_ROOM,
-                           nrl_pack_noise_room(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_NOISE_ROOM,
+                           nrl_pack_noise_room(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_raw_read(nrl_link_t *link, const uint8_t *payload, size_t length)
 {
     nrl_raw_read_t request;
     nrl_raw_data_t reply;
-    uint8_t *data = nrl_link_reply_payload(link) + NRL_RAW_DATA_BYTES;
+    uint8_t *data = nrl_server_payload(&link->server) + NRL_RAW_DATA_BYTES;
 
     if (!nrl_unpack_raw_read(payload, length, &request)) {
         return nrl_link_refuse_length(link, NRL_MESSAGE_RAW_READ, length);
     }
     if (request.length > NRL_RAW_DATA_DATA_MAXIMUM) {
-        return nrl_link_refuse(link, NRL_MESSAGE_RAW_READ, NRL_LINK_ERROR_BAD_VALUE, request.length);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_RAW_READ, NRL_LINK_ERROR_BAD_VALUE, request.length);
     }
     if (!nrl_port_entropy_read(NULL, data, request.length)) {
-        return nrl_link_refuse(link, NRL_MESSAGE_RAW_READ, NRL_LINK_ERROR_ENTROPY, nrl_port_entropy_health());
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_RAW_READ, NRL_LINK_ERROR_ENTROPY, nrl_port_entropy_health());
     }
     reply.offset = link->raw_bytes;
     reply.data = data;
     reply.data_length = request.length;
     link->raw_bytes += request.length;
-    return nrl_link_answer(NRL_MESSAGE_RAW_DATA, nrl_pack_raw_data(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_RAW_DATA, nrl_pack_raw_data(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_restore_begin(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -388,13 +354,13 @@ static nrl_answer_t nrl_link_answer_restore_begin(nrl_link_t *link, const uint8_
         return nrl_link_refuse_length(link, NRL_MESSAGE_RESTORE_BEGIN, length);
     }
     if (request.length != NRL_SNAPSHOT_BYTES) {
-        return nrl_link_refuse(link, NRL_MESSAGE_RESTORE_BEGIN, NRL_LINK_ERROR_SNAPSHOT_REFUSED, request.length);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_RESTORE_BEGIN, NRL_LINK_ERROR_SNAPSHOT_REFUSED, request.length);
     }
     status = nrl_agent_restore_begin(link->agent);
     if (status != NRL_OK) {
         return nrl_link_refuse_status(link, NRL_MESSAGE_RESTORE_BEGIN, status);
     }
-    return nrl_link_answer(NRL_MESSAGE_DONE, 0);
+    return nrl_server_answer(NRL_MESSAGE_DONE, 0);
 }
 
 static nrl_answer_t nrl_link_answer_restore_write(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -407,12 +373,12 @@ static nrl_answer_t nrl_link_answer_restore_write(nrl_link_t *link, const uint8_
     }
     status = nrl_agent_restore_write(link->agent, request.offset, request.data, (uint32_t)request.data_length);
     if (status == NRL_ERROR_RANGE) {
-        return nrl_link_refuse(link, NRL_MESSAGE_RESTORE_WRITE, NRL_LINK_ERROR_SNAPSHOT_RANGE, request.offset);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_RESTORE_WRITE, NRL_LINK_ERROR_SNAPSHOT_RANGE, request.offset);
     }
     if (status != NRL_OK) {
         return nrl_link_refuse_status(link, NRL_MESSAGE_RESTORE_WRITE, status);
     }
-    return nrl_link_answer(NRL_MESSAGE_DONE, 0);
+    return nrl_server_answer(NRL_MESSAGE_DONE, 0);
 }
 
 static nrl_answer_t nrl_link_answer_restore_commit(nrl_link_t *link)
@@ -435,14 +401,14 @@ static nrl_answer_t nrl_link_answer_store(nrl_link_t *link, uint8_t request)
         const nrl_store_result_t result = nrl_store_save(link->store, link->agent);
 
         if (result == NRL_STORE_NOT_NOW) {
-            return link->agent_ready ? nrl_link_refuse(link, request, NRL_LINK_ERROR_EPISODE_OPEN, 0)
-                                     : nrl_link_refuse(link, request, NRL_LINK_ERROR_NOT_READY, 0);
+            return link->agent_ready ? nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_EPISODE_OPEN, 0)
+                                     : nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_NOT_READY, 0);
         }
         if (result != NRL_STORE_SAVED) {
-            return nrl_link_refuse(link, request, NRL_LINK_ERROR_STORE_FAILED, 0);
+            return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_STORE_FAILED, 0);
         }
     } else if (request == NRL_MESSAGE_STORE_CLEAR && !nrl_store_clear(link->store)) {
-        return nrl_link_refuse(link, request, NRL_LINK_ERROR_STORE_FAILED, 0);
+        return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_STORE_FAILED, 0);
     }
     reply.holds_image = link->store->newest != NRL_STORE_NONE ? 1 : 0;
     reply.restored = link->store->restored ? 1 : 0;
@@ -454,15 +420,15 @@ static nrl_answer_t nrl_link_answer_store(nrl_link_t *link, uint8_t request)
     reply.failures = link->store->failures;
     reply.damaged = link->store->damaged;
     reply.longest_pause_ms = link->store->longest_pause_ms;
-    return nrl_link_answer(NRL_MESSAGE_STORE_STATUS_REPLY,
-                           nrl_pack_store_status_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_STORE_STATUS_REPLY,
+                           nrl_pack_store_status_reply(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 #else
 
 static nrl_answer_t nrl_link_answer_store(nrl_link_t *link, uint8_t request)
 {
-    return nrl_link_refuse(link, request, NRL_LINK_ERROR_STORE_ABSENT, 0);
+    return nrl_server_refuse(&link->server, request, NRL_LINK_ERROR_STORE_ABSENT, 0);
 }
 
 #endif
@@ -477,8 +443,8 @@ static nrl_answer_t nrl_link_answer_challenge(nrl_link_t *link)
         reply.nonce[i] = link->guard.nonce[i];
     }
     reply.counter = link->guard.counter;
-    return nrl_link_answer(NRL_MESSAGE_CHALLENGE_REPLY,
-                           nrl_pack_challenge_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_CHALLENGE_REPLY,
+                           nrl_pack_challenge_reply(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 static nrl_answer_t nrl_link_answer_authorize(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -489,9 +455,9 @@ static nrl_answer_t nrl_link_answer_authorize(nrl_link_t *link, const uint8_t *p
         return nrl_link_refuse_length(link, NRL_MESSAGE_AUTHORIZE, length);
     }
     if (!nrl_guard_authorize(&link->guard, request.counter, request.tag)) {
-        return nrl_link_refuse(link, NRL_MESSAGE_AUTHORIZE, NRL_LINK_ERROR_BAD_VALUE, request.counter);
+        return nrl_server_refuse(&link->server, NRL_MESSAGE_AUTHORIZE, NRL_LINK_ERROR_BAD_VALUE, request.counter);
     }
-    return nrl_link_answer(NRL_MESSAGE_DONE, 0);
+    return nrl_server_answer(NRL_MESSAGE_DONE, 0);
 }
 
 static bool nrl_link_is_allowed(nrl_link_t *link, uint8_t type, const uint8_t *payload, size_t length)
@@ -503,7 +469,7 @@ static bool nrl_link_is_allowed(nrl_link_t *link, uint8_t type, const uint8_t *p
 
 static nrl_answer_t nrl_link_answer_challenge(nrl_link_t *link)
 {
-    return nrl_link_refuse(link, NRL_MESSAGE_CHALLENGE, NRL_LINK_ERROR_NOT_PROTECTED, 0);
+    return nrl_server_refuse(&link->server, NRL_MESSAGE_CHALLENGE, NRL_LINK_ERROR_NOT_PROTECTED, 0);
 }
 
 static nrl_answer_t nrl_link_answer_authorize(nrl_link_t *link, const uint8_t *payload, size_t length)
@@ -512,7 +478,7 @@ static nrl_answer_t nrl_link_answer_authorize(nrl_link_t *link, const uint8_t *p
     if (length != NRL_AUTHORIZE_BYTES) {
         return nrl_link_refuse_length(link, NRL_MESSAGE_AUTHORIZE, length);
     }
-    return nrl_link_refuse(link, NRL_MESSAGE_AUTHORIZE, NRL_LINK_ERROR_NOT_PROTECTED, 0);
+    return nrl_server_refuse(&link->server, NRL_MESSAGE_AUTHORIZE, NRL_LINK_ERROR_NOT_PROTECTED, 0);
 }
 
 static bool nrl_link_is_allowed(nrl_link_t *link, uint8_t type, const uint8_t *payload, size_t length)
@@ -544,20 +510,21 @@ static nrl_answer_t nrl_link_answer_profile(nrl_link_t *link)
     reply.mark_cost = nrl_profile_mark_cost();
     reply.counts_per_second = nrl_measure_hz();
     reply.stack_bytes = nrl_measure_stack_bytes();
-    return nrl_link_answer(NRL_MESSAGE_PROFILE_REPLY,
-                           nrl_pack_profile_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &reply));
+    return nrl_server_answer(NRL_MESSAGE_PROFILE_REPLY,
+                           nrl_pack_profile_reply(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &reply));
 }
 
 #endif
 
 static nrl_answer_t nrl_link_answer_link_status(nrl_link_t *link)
 {
-    return nrl_link_answer(NRL_MESSAGE_LINK_STATUS_REPLY,
-                           nrl_pack_link_status_reply(nrl_link_reply_payload(link), NRL_REPLY_ROOM, &link->counters));
+    return nrl_server_answer(NRL_MESSAGE_LINK_STATUS_REPLY,
+                           nrl_pack_link_status_reply(nrl_server_payload(&link->server), NRL_REPLY_ROOM, &link->server.counters));
 }
 
-static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8_t *payload, size_t length)
+nrl_answer_t nrl_server_execute(nrl_server_t *server, uint8_t type, const uint8_t *payload, size_t length)
 {
+    nrl_link_t *const link = (nrl_link_t *)(void *)server; /* its first member */
     bool needs_weights = type == NRL_MESSAGE_STEP || type == NRL_MESSAGE_SNAPSHOT_READ;
     bool is_for_store =
         type == NRL_MESSAGE_STORE_STATUS || type == NRL_MESSAGE_STORE_SAVE || type == NRL_MESSAGE_STORE_CLEAR;
@@ -565,10 +532,10 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
                           type == NRL_MESSAGE_RESTORE_COMMIT || type == NRL_MESSAGE_CHALLENGE || is_for_store;
 
     if (!nrl_link_is_allowed(link, type, payload, length)) {
-        return nrl_link_refuse(link, type, NRL_LINK_ERROR_PROTECTED, 0);
+        return nrl_server_refuse(&link->server, type, NRL_LINK_ERROR_PROTECTED, 0);
     }
     if (needs_weights && !link->agent_ready) {
-        return nrl_link_refuse(link, type, NRL_LINK_ERROR_NOT_READY, 0);
+        return nrl_server_refuse(&link->server, type, NRL_LINK_ERROR_NOT_READY, 0);
     }
     if (has_no_payload && length != 0) {
         return nrl_link_refuse_length(link, type, length);
@@ -611,34 +578,11 @@ static nrl_answer_t nrl_link_execute(nrl_link_t *link, uint8_t type, const uint8
     case NRL_MESSAGE_RESTORE_COMMIT:
         return nrl_link_answer_restore_commit(link);
     default:
-        return nrl_link_refuse(link, type, NRL_LINK_ERROR_UNKNOWN_REQUEST, type);
+        return nrl_server_refuse(&link->server, type, NRL_LINK_ERROR_UNKNOWN_REQUEST, type);
     }
 }
 
-/* ---- frames ---- */
-
-static void nrl_link_send(nrl_link_t *link, const uint8_t *frame, size_t length)
-{
-    link->counters.frames_out++;
-    nrl_port_write(frame, length);
-}
-
-/* An ERROR that must not replace the stored reply, because the request that it answers is not part of the sequence. */
-static void nrl_link_send_error(nrl_link_t *link, const nrl_header_t *request, nrl_link_error_t code, uint32_t detail)
-{
-    nrl_header_t header;
-    nrl_error_t error;
-    size_t length;
-
-    header.type = NRL_MESSAGE_ERROR;
-    header.sequence = request->sequence;
-    header.session = link->session;
-    error.code = (uint8_t)code;
-    error.request = request->type;
-    error.detail = detail;
-    length = nrl_pack_error(nrl_frame_payload(link->notice), NRL_ERROR_BYTES, &error);
-    nrl_link_send(link, link->notice, nrl_frame_seal(link->notice, &header, length));
-}
+/* ---- telemetry ---- */
 
 static void nrl_link_send_telemetry(nrl_link_t *link)
 {
@@ -647,22 +591,22 @@ static void nrl_link_send_telemetry(nrl_link_t *link)
     size_t length;
 
     if (nrl_port_write_room() < NRL_TELEMETRY_FRAME_BYTES) {
-        link->counters.telemetry_dropped++;
+        link->server.counters.telemetry_dropped++;
         return;
     }
     header.type = NRL_MESSAGE_TELEMETRY;
     header.sequence = 0;
-    header.session = link->session;
+    header.session = link->server.session;
     telemetry.episode = link->agent->episodes;
     telemetry.episode_return = link->agent->episode_return;
     telemetry.return_baseline = link->agent->return_baseline;
     telemetry.episode_steps = link->agent->episode_steps;
     nrl_link_copy_counters(telemetry.counters, &link->agent->counters);
-    telemetry.dropped = link->counters.telemetry_dropped;
+    telemetry.dropped = link->server.counters.telemetry_dropped;
     telemetry.entropy_health = nrl_link_entropy_health(link);
     telemetry.noise_alarms = link->noise->soft_alarms;
     length = nrl_pack_telemetry(nrl_frame_payload(link->notice), NRL_TELEMETRY_BYTES, &telemetry);
-    nrl_link_send(link, link->notice, nrl_frame_seal(link->notice, &header, length));
+    nrl_server_send(&link->server, link->notice, nrl_frame_seal(link->notice, &header, length));
 }
 
 bool nrl_link_episode_ended(nrl_link_t *link)
@@ -673,122 +617,28 @@ bool nrl_link_episode_ended(nrl_link_t *link)
     return kept;
 }
 
-static void nrl_link_handle_frame(nrl_link_t *link)
-{
-    const uint8_t *payload = link->receiver.bytes + NRL_HEADER_BYTES;
-    size_t length = link->receiver.length - NRL_HEADER_BYTES;
-    /* The receiver leaves the CRC where it was: just behind header and payload. */
-    uint32_t request_crc = nrl_get_u32(link->receiver.bytes + link->receiver.length);
-    nrl_header_t header;
-    nrl_answer_t result;
-
-    link->counters.frames_in++;
-    nrl_unpack_header(link->receiver.bytes, &header);
-    if (header.type >= NRL_FIRST_LOSSY_ID) {
-        /* Not answered: on a line that echoes, the answer would come back here for ever. */
-        link->counters.unexpected++;
-        return;
-    }
-    if (header.type != NRL_MESSAGE_HELLO) {
-        if (!link->greeted || header.session != link->session) {
-            link->counters.stale_session++;
-            nrl_link_send_error(link, &header, NRL_LINK_ERROR_STALE_SESSION, link->session);
-            return;
-        }
-        if (header.sequence == link->sequence && request_crc == link->last_request_crc) {
-            link->counters.repeated++;
-            nrl_link_send(link, link->reply, link->reply_length);
-            return;
-        }
-        if (header.sequence != (uint8_t)(link->sequence + 1u)) {
-            link->counters.out_of_order++;
-            nrl_link_send_error(link, &header, NRL_LINK_ERROR_OUT_OF_ORDER, link->sequence);
-            return;
-        }
-    }
-    result = nrl_link_execute(link, header.type, payload, length);
-    link->greeted = true;
-    link->sequence = header.sequence;
-    link->last_request_crc = request_crc;
-    header.type = result.type;
-    header.session = link->session;
-    link->reply_length = (uint16_t)nrl_frame_seal(link->reply, &header, result.length);
-    NRL_MARK(REPLY);
-    nrl_link_send(link, link->reply, link->reply_length);
-    if (link->telemetry_due) {
-        link->telemetry_due = false;
-        nrl_link_send_telemetry(link);
-    }
-}
-
-static void nrl_link_receive(nrl_link_t *link, uint8_t byte)
-{
-    if (byte == 0) {
-        NRL_MARK(FRAME);
-    }
-    switch (nrl_receiver_byte(&link->receiver, byte)) {
-    case NRL_FRAME_GOOD:
-        nrl_link_handle_frame(link);
-        break;
-    case NRL_FRAME_BAD_CRC:
-        link->counters.bad_crc++;
-        break;
-    case NRL_FRAME_OVERLONG:
-        link->counters.overlong++;
-        break;
-    case NRL_FRAME_MALFORMED:
-        link->counters.malformed++;
-        break;
-    case NRL_FRAME_NONE:
-        break;
-    }
-    NRL_MARK(REPLY); /* there may have been none */
-}
-
 void nrl_link_init(nrl_link_t *link, nrl_agent_t *agent, nrl_entropy_t *entropy, nrl_noise_t *noise, nrl_store_t *store,
                    int agent_status)
 {
-    static const nrl_link_counters_t zero_counters = {0};
-
     link->agent = agent;
     link->entropy = entropy;
     link->noise = noise;
     link->store = store;
     link->agent_ready = agent_status == NRL_OK;
     link->is_autonomous = false;
-    link->counters = zero_counters;
-    link->session = nrl_port_session();
-    if (link->session == 0) {
-        link->session = 1; /* 0 is what a host sends before it knows the session */
-    }
+    nrl_server_init(&link->server);
 #if NRL_LINK_PROTECTED
-    nrl_guard_start(&link->guard, link->session);
+    nrl_guard_start(&link->guard, link->server.session);
 #endif
-    link->sequence = 0;
-    link->last_request_crc = 0;
     link->raw_bytes = 0;
-    link->last_byte_ms = 0;
-    link->greeted = false;
     link->telemetry_due = false;
-    link->reply_length = 0;
-    nrl_receiver_reset(&link->receiver);
 }
 
 void nrl_link_poll(nrl_link_t *link)
 {
-    uint8_t bytes[NRL_READ_CHUNK];
-    size_t count = nrl_port_read(bytes, sizeof(bytes));
-
-    if (nrl_receiver_pending(&link->receiver)) {
-        if (nrl_port_milliseconds() - link->last_byte_ms > NRL_FRAME_TIMEOUT_MS) {
-            nrl_receiver_reset(&link->receiver);
-            link->counters.half_frames++;
-        }
-    }
-    for (size_t i = 0; i < count; ++i) {
-        nrl_link_receive(link, bytes[i]);
-    }
-    if (count != 0 && nrl_receiver_pending(&link->receiver)) {
-        link->last_byte_ms = nrl_port_milliseconds();
+    nrl_server_poll(&link->server);
+    if (link->telemetry_due) {
+        link->telemetry_due = false;
+        nrl_link_send_telemetry(link);
     }
 }

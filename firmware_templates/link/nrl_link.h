@@ -5,25 +5,18 @@
  *     nrl_link_init(link, agent, entropy, noise, store, status)   once, after the port and the agent were initialised
  *     nrl_link_poll(link)                                         again and again: reads, executes, answers
  *     nrl_link_episode_ended(link)                                after each episode of an agent that acts by itself
- *     link->counters                                              what the line did, readable at any time
+ *     link->server.counters                                       what the line did, readable at any time
  *
  * Flow
- *     nrl_link_poll takes what the port has received (nrl_port.h) byte by byte through the frame receiver (nrl_frames.h).
- *     Nothing is acted upon before its CRC has passed. A good frame that is a request is then
- *       - answered with ERROR stale session, unless it carries the session of this boot and a HELLO came before it;
- *       - answered from the stored reply, if it is the request that was executed last: it is never executed twice;
- *       - answered with ERROR out of order, unless it carries the sequence number after that;
- *       - executed, and its reply stored and sent.
- *     HELLO is exempt: it tells the session and starts the sequence anew. Every request is answered.
+ *     Requests come and go through nrl_server.h, each executed exactly once.
  *     TELEMETRY goes out after the reply that ended an episode, and only when the port has room for all of it; otherwise
  *     it is dropped and counted.
  *     Where the firmware has a weight store, the agent is saved at the end of every NRL_STORE_EVERY-th episode, before
  *     the reply: a host that has the reply knows that the image is whole, and sends nothing into the pause of an erase.
- *     A frame whose next byte does not come within NRL_FRAME_TIMEOUT_MS is dropped and counted.
  *
  * Memory
  *     Everything is in nrl_link_t: one receive buffer and one reply buffer of the largest frame, one small buffer for
- *     what is not stored. NRL_DATA_BYTES (nrl_project.h) sets how much of a snapshot travels in one frame.
+ *     TELEMETRY. NRL_DATA_BYTES (nrl_project.h) sets how much of a snapshot travels in one frame.
  */
 #ifndef NRL_LINK_H
 #define NRL_LINK_H
@@ -33,9 +26,9 @@
 
 #include "nrl_agent.h"
 #include "nrl_entropy.h"
-#include "nrl_frames.h"
 #include "nrl_guard.h"
 #include "nrl_noise.h"
+#include "nrl_server.h"
 #include "nrl_store.h"
 
 #ifdef __cplusplus
@@ -44,8 +37,6 @@ extern "C" {
 
 /* Which firmware this is, as HELLO tells it. A variable of its own (nrl_build.c): host tools read it in an image. */
 extern const uint8_t nrl_build_id[NRL_BUILD_ID_BYTES];
-
-#define NRL_FRAME_TIMEOUT_MS 200u
 
 /* ACTION: no action, the episode is closed. */
 #define NRL_ACTION_EPISODE_ENDED 255u
@@ -62,19 +53,11 @@ extern const uint8_t nrl_build_id[NRL_BUILD_ID_BYTES];
 /* HELLO_REPLY and STATUS_REPLY, agent_state. */
 typedef enum { NRL_AGENT_NOT_READY = 0, NRL_AGENT_READY = 1, NRL_AGENT_EPISODE_OPEN = 2 } nrl_agent_state_t;
 
-/* The counters are what LINK_STATUS_REPLY carries. */
-typedef nrl_link_status_reply_t nrl_link_counters_t;
-
 /* Bytes that one TELEMETRY takes on the line. */
 #define NRL_TELEMETRY_FRAME_BYTES (NRL_FRAME_BYTES(NRL_TELEMETRY_BYTES) + NRL_FRAME_OVERHEAD)
 
-/* The largest frame that is sent without being stored. */
-union nrl_notice_frame {
-    uint8_t telemetry[NRL_FRAME_BYTES(NRL_TELEMETRY_BYTES)];
-    uint8_t error[NRL_FRAME_BYTES(NRL_ERROR_BYTES)];
-};
-
 typedef struct nrl_link {
+    nrl_server_t server; /* the first member: nrl_server_execute finds the link by it */
     nrl_agent_t *agent;
     nrl_entropy_t *entropy;
     nrl_noise_t *noise;
@@ -82,20 +65,11 @@ typedef struct nrl_link {
     nrl_guard_t guard;
 #endif
     nrl_store_t *store; /* NULL: this firmware has none */
-    nrl_link_counters_t counters;
-    nrl_receiver_t receiver;
-    uint32_t raw_bytes;        /* read by RAW_READ so far */
-    uint32_t last_byte_ms;     /* when the last byte came */
-    uint32_t last_request_crc; /* with `sequence`: which request the stored reply belongs to */
-    uint16_t session;
-    uint8_t sequence;          /* of the last executed request */
-    bool greeted;              /* a HELLO came in this session */
-    bool agent_ready;          /* the agent has its weights */
-    bool telemetry_due;        /* an episode ended in the request that is being executed */
-    bool is_autonomous;        /* the agent acts by itself (main_on_chip.c), and takes no STEP from the host */
-    uint16_t reply_length;
-    uint8_t reply[NRL_LARGEST_FRAME + NRL_FRAME_OVERHEAD];
-    uint8_t notice[sizeof(union nrl_notice_frame) + NRL_FRAME_OVERHEAD];
+    uint32_t raw_bytes; /* read by RAW_READ so far */
+    bool agent_ready;   /* the agent has its weights */
+    bool telemetry_due; /* an episode ended in the request that is being executed */
+    bool is_autonomous; /* the agent acts by itself (main_on_chip.c), and takes no STEP from the host */
+    uint8_t notice[NRL_TELEMETRY_FRAME_BYTES];
 } nrl_link_t;
 
 /*

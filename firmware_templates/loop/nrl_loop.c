@@ -69,7 +69,11 @@ int nrl_loop_poll(nrl_loop_t *loop)
     config->observe(config->context, observation);
     action = nrl_agent_step(loop->agent, observation, reward, terminated, truncated);
     if (action >= 0) {
+#if NRL_OUTPUTS > 0
+        config->act(config->context, loop->agent->action);
+#else
         config->act(config->context, action);
+#endif
         return NRL_LOOP_ACTED;
     }
     if (action != NRL_EPISODE_ENDED) {

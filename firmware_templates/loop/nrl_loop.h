@@ -21,6 +21,8 @@
  *         nrl_loop_poll(&loop);
  *     }
  *
+ * Where the agent's actions are continuous (NRL_OUTPUTS above 0), act takes `const int16_t action[NRL_OUTPUTS]`.
+ *
  * Order of one period: reward of the action before, observe, learn and choose, act. The first period of an episode has
  * begin instead of reward. After the last one of an episode comes end; the next episode begins at the next poll.
  *
@@ -46,8 +48,16 @@ extern "C" {
 typedef struct nrl_loop_config {
     /* Fill in what the agent sees, in Q NRL_OBSERVATION_FRAC_BITS. */
     void (*observe)(void *context, int16_t observation[NRL_INPUTS]);
+#if NRL_OUTPUTS > 0
+    /*
+     * Carry out an action of NRL_OUTPUTS numbers, each in standard deviations of the policy, Q12: 4096 is one, and 0 the
+     * middle. How much that is at the actuator, and where its limits are, is the application's to say.
+     */
+    void (*act)(void *context, const int16_t action[NRL_OUTPUTS]);
+#else
     /* Carry out an action, 0..NRL_ACTIONS-1. */
     void (*act)(void *context, int action);
+#endif
     /*
      * What the action was worth, in Q NRL_REWARD_FRAC_BITS. Both flags are false before the call: `terminated`, the task
      * has come to an end of its own; `truncated`, the episode is cut off here.

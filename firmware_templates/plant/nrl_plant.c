@@ -39,7 +39,7 @@ static void nrl_plant_advance(nrl_plant_t *plant)
     plant->due_ms += plant->period_ms;
 }
 
-static nrl_server_reply_t nrl_plant_tell(nrl_plant_t *plant)
+static nrl_answer_t nrl_plant_tell(nrl_plant_t *plant)
 {
     nrl_plant_state_t state;
     int32_t observation[NRL_INPUTS];
@@ -56,7 +56,7 @@ static nrl_server_reply_t nrl_plant_tell(nrl_plant_t *plant)
     plant->reward = 0;
     plant->is_told = plant->flags != 0u;
     return nrl_server_answer(NRL_MESSAGE_PLANT_STATE, nrl_pack_plant_state(nrl_server_payload(&plant->server),
-                                                                           NRL_SERVER_REPLY_ROOM, &state));
+                                                                           NRL_REPLY_ROOM, &state));
 }
 
 static void nrl_plant_copy_text(char *to, size_t room, const char *text)
@@ -70,7 +70,7 @@ static void nrl_plant_copy_text(char *to, size_t room, const char *text)
 }
 
 /* Who is here: the host's link needs it to begin. The plant has no agent, and says so by an identity of 0. */
-static nrl_server_reply_t nrl_plant_answer_hello(nrl_plant_t *plant)
+static nrl_answer_t nrl_plant_answer_hello(nrl_plant_t *plant)
 {
     static const nrl_hello_reply_t nobody = {0};
     nrl_hello_reply_t reply = nobody;
@@ -87,10 +87,10 @@ static nrl_server_reply_t nrl_plant_answer_hello(nrl_plant_t *plant)
     reply.layer_sizes[1] = NRL_ACTIONS;
     reply.largest_frame = (uint16_t)NRL_LARGEST_FRAME;
     return nrl_server_answer(NRL_MESSAGE_HELLO_REPLY, nrl_pack_hello_reply(nrl_server_payload(&plant->server),
-                                                                           NRL_SERVER_REPLY_ROOM, &reply));
+                                                                           NRL_REPLY_ROOM, &reply));
 }
 
-static nrl_server_reply_t nrl_plant_answer_plant_hello(nrl_plant_t *plant)
+static nrl_answer_t nrl_plant_answer_plant_hello(nrl_plant_t *plant)
 {
     const nrl_plant_config_t *const config = plant->config;
     nrl_plant_hello_reply_t reply;
@@ -103,11 +103,11 @@ static nrl_server_reply_t nrl_plant_answer_plant_hello(nrl_plant_t *plant)
     reply.reward_frac_bits = config->reward_frac_bits;
     reply.time_limit = config->time_limit;
     return nrl_server_answer(NRL_MESSAGE_PLANT_HELLO_REPLY,
-                             nrl_pack_plant_hello_reply(nrl_server_payload(&plant->server), NRL_SERVER_REPLY_ROOM,
+                             nrl_pack_plant_hello_reply(nrl_server_payload(&plant->server), NRL_REPLY_ROOM,
                                                         &reply));
 }
 
-static nrl_server_reply_t nrl_plant_answer_bounds(nrl_plant_t *plant, const nrl_plant_bounds_t *request)
+static nrl_answer_t nrl_plant_answer_bounds(nrl_plant_t *plant, const nrl_plant_bounds_t *request)
 {
     nrl_plant_bounds_reply_t reply;
 
@@ -117,11 +117,11 @@ static nrl_server_reply_t nrl_plant_answer_bounds(nrl_plant_t *plant, const nrl_
     reply.low = plant->config->low[request->input];
     reply.high = plant->config->high[request->input];
     return nrl_server_answer(NRL_MESSAGE_PLANT_BOUNDS_REPLY,
-                             nrl_pack_plant_bounds_reply(nrl_server_payload(&plant->server), NRL_SERVER_REPLY_ROOM,
+                             nrl_pack_plant_bounds_reply(nrl_server_payload(&plant->server), NRL_REPLY_ROOM,
                                                          &reply));
 }
 
-static nrl_server_reply_t nrl_plant_answer_reset(nrl_plant_t *plant, const nrl_plant_reset_t *request)
+static nrl_answer_t nrl_plant_answer_reset(nrl_plant_t *plant, const nrl_plant_reset_t *request)
 {
     plant->config->reset(plant->config->context, request->seed);
     plant->period_ms = request->period_ms;
@@ -137,7 +137,7 @@ static nrl_server_reply_t nrl_plant_answer_reset(nrl_plant_t *plant, const nrl_p
     return nrl_plant_tell(plant);
 }
 
-static nrl_server_reply_t nrl_plant_answer_step(nrl_plant_t *plant, const nrl_plant_step_t *request)
+static nrl_answer_t nrl_plant_answer_step(nrl_plant_t *plant, const nrl_plant_step_t *request)
 {
     if (request->action >= NRL_ACTIONS) {
         return nrl_server_refuse(&plant->server, NRL_MESSAGE_PLANT_STEP, NRL_LINK_ERROR_BAD_VALUE, request->action);
@@ -159,9 +159,9 @@ static nrl_server_reply_t nrl_plant_answer_step(nrl_plant_t *plant, const nrl_pl
     return nrl_plant_tell(plant);
 }
 
-static nrl_server_reply_t nrl_plant_execute(void *context, uint8_t type, const uint8_t *payload, size_t length)
+nrl_answer_t nrl_server_execute(nrl_server_t *server, uint8_t type, const uint8_t *payload, size_t length)
 {
-    nrl_plant_t *const plant = (nrl_plant_t *)context;
+    nrl_plant_t *const plant = (nrl_plant_t *)(void *)server; /* its first member */
     nrl_hello_t hello;
     nrl_plant_bounds_t bounds;
     nrl_plant_reset_t reset;
@@ -197,7 +197,7 @@ static nrl_server_reply_t nrl_plant_execute(void *context, uint8_t type, const u
         if (length == 0u) {
             return nrl_server_answer(NRL_MESSAGE_LINK_STATUS_REPLY,
                                      nrl_pack_link_status_reply(nrl_server_payload(&plant->server),
-                                                                NRL_SERVER_REPLY_ROOM, &plant->server.counters));
+                                                                NRL_REPLY_ROOM, &plant->server.counters));
         }
         break;
     default:
@@ -220,7 +220,7 @@ void nrl_plant_init(nrl_plant_t *plant, const nrl_plant_config_t *config)
     plant->flags = 0;
     plant->has_begun = false;
     plant->is_told = false;
-    nrl_server_init(&plant->server, nrl_plant_execute, plant);
+    nrl_server_init(&plant->server);
 }
 
 void nrl_plant_poll(nrl_plant_t *plant)

@@ -50,8 +50,8 @@ typedef struct nrl_plant_config {
 } nrl_plant_config_t;
 
 typedef struct nrl_plant {
+    nrl_server_t server; /* the first member: nrl_server_execute finds the plant by it */
     const nrl_plant_config_t *config;
-    nrl_server_t server;
     uint32_t step;      /* steps of the episode */
     uint32_t missed;    /* of them, those with an action that was held over */
     uint32_t due_ms;    /* real time: when the next step is to be taken */

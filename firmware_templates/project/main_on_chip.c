@@ -62,7 +62,7 @@ static void end_episode(void *context, const nrl_agent_t *learned)
 
     (void)context;
     (void)learned;
-    while (host_link.greeted && nrl_port_write_room() < NRL_TELEMETRY_FRAME_BYTES &&
+    while (host_link.server.greeted && nrl_port_write_room() < NRL_TELEMETRY_FRAME_BYTES &&
            nrl_port_milliseconds() - since < NRL_ENVIRONMENT_TELEMETRY_MS) {
         /* The line sends by itself. */
     }
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     host_link.is_autonomous = true;
     nrl_loop_init(&loop, &agent, &config);
     started = nrl_port_milliseconds();
-    while (nrl_port_running() && !host_link.greeted &&
+    while (nrl_port_running() && !host_link.server.greeted &&
            nrl_port_milliseconds() - started < NRL_ENVIRONMENT_GREETING_MS) {
         nrl_link_poll(&host_link);
     }

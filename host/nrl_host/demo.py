@@ -20,8 +20,8 @@ from nrl_edge.replay import ReplayVerdict, replay
 from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import ReturnStatistics, RunSummary
 from nrl_edge.training import train_experiment
+from nrl_host.build.image import ImageSizes, image_sizes
 from nrl_host.hil import simulate_firmware
-from nrl_host.image import ImageSizes, image_sizes
 
 FLOAT_EPISODES = 300
 """Episodes of the float64 run: enough to see it solved, which takes most seeds 180 to 290."""

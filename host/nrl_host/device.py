@@ -23,7 +23,7 @@ from nrl_edge.fixedpoint.configuration import (
     Formats,
 )
 from nrl_host.link import Link, RequestRefusedError
-from nrl_host.messages import (
+from nrl_host.link.messages import (
     ACTION_ENTROPY_FAILED,
     ACTION_EPISODE_ENDED,
     ACTION_NOISE_WAITS,

@@ -14,10 +14,10 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import RunOptions, RunSummary, open_run, run_agent, split_options
 from nrl_host.device import noise_health_text
-from nrl_host.faults import SCHEME, LineFaults, faulty_url, split_faulty_url
 from nrl_host.link import DEFAULT_BAUD, Link, SessionLostError
+from nrl_host.link.faults import SCHEME, LineFaults, faulty_url, split_faulty_url
+from nrl_host.link.ports import usb_locator
 from nrl_host.on_chip import listen_on_chip
-from nrl_host.ports import usb_locator
 from nrl_host.recovery import MAX_RESTARTS, RecoveringAgent
 from nrl_host.targets import Target, make_target
 from nrl_host.targets.desktop import DesktopTarget, Transport

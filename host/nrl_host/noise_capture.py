@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nrl_edge.errors import DeviceError
 from nrl_host.device import noise_health_text
 from nrl_host.link import Link, RequestRefusedError
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
 
 
 def capture_noise(link: Link, length: int, progress: Callable[[int], None] = lambda done: None) -> bytes:

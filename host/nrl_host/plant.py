@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from nrl_edge.boards import find_board
 from nrl_edge.errors import ConfigurationError, DeviceError
 from nrl_edge.export import PLANT_SHAPE, render_plant
+from nrl_host.build.toolchain import build_sources
 from nrl_host.link import DEFAULT_BAUD, Link, RequestRefusedError
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
 from nrl_host.targets import Target, make_target
-from nrl_host.toolchain import build_sources
 
 ENVIRONMENT_ID = "NRL/Serial-v0"
 TERMINATED, TRUNCATED, STOPPED = 1, 2, 4

@@ -22,7 +22,7 @@ from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.lockstep import EpisodeOutcome
 from nrl_edge.simulation import ReturnStatistics, run_agent
-from nrl_host.board_build import build_for_board
+from nrl_host.build.board_build import build_for_board
 from nrl_host.device import LinkAgent
 from nrl_host.link import DEFAULT_BAUD, Link, RequestRefusedError
 from nrl_host.targets import make_target

@@ -18,7 +18,7 @@ from nrl_edge.replay import ReplayVerdict, replay
 from nrl_edge.runs import RunFolder
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link, RequestRefusedError
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
 from nrl_host.targets import make_target
 
 

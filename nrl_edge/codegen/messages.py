@@ -1,7 +1,7 @@
 """The message table of the serial link: loaded, checked, hashed, and turned into the firmware's header and the docs.
 
-`firmware_templates/messages.toml` is the only description of a message. The host's codec (`nrl_host.messages`) is built
-from the same table.
+`firmware_templates/messages.toml` is the only description of a message. The host's codec (`nrl_host.link.messages`) is
+built from the same table.
 """
 
 from __future__ import annotations

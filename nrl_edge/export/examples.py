@@ -33,7 +33,8 @@ class Example:
 
 
 def _is_bandit(experiment: Experiment, configuration: AgentConfiguration) -> bool:
-    return configuration.inputs == 1 and configuration.actions == LIGHTS and configuration.immediate_reward
+    has_lights = configuration.actions == LIGHTS and not configuration.continuous
+    return configuration.inputs == 1 and has_lights and configuration.immediate_reward
 
 
 def _is_on_chip(experiment: Experiment, configuration: AgentConfiguration) -> bool:
@@ -48,7 +49,7 @@ EXAMPLES = (
     Example(
         "sensor-loop",
         "a skeleton with sensors, an actuator and a reward, to put your own into.",
-        lambda experiment, configuration: configuration.actions >= 2,
+        lambda experiment, configuration: True,
     ),
 )
 

@@ -60,6 +60,7 @@ class Parts:
             "parameters": configuration.parameters,
             "inputs": configuration.inputs,
             "actions": configuration.actions,
+            "continuous": configuration.continuous,
             "immediate": configuration.immediate_reward,
             "online": configuration.online,
             "observation_frac_bits": configuration.formats.observation_frac_bits,

@@ -20,7 +20,7 @@ PLANT_SHAPE = AgentConfiguration(INPUTS, (1,), ACTIONS)
 # What a plant shares with the firmware of agents, besides the port.
 _SHARED = (
     *("nrl_crc32.c", "nrl_crc32.h", "nrl_rom.h", "nrl_project.h", "nrl_port.h", "nrl_trng.h"),
-    *("nrl_frames.c", "nrl_frames.h", "nrl_messages.h", LINKER_SCRIPT),
+    *("nrl_frames.c", "nrl_frames.h", "nrl_messages.h", "nrl_server.c", "nrl_server.h", "nrl_mark.h", LINKER_SCRIPT),
 )
 _CARTPOLE = ("nrl_cartpole.c", "nrl_cartpole.h")
 _BYTE = re.compile(r"0x[0-9a-f]{2}\b")

@@ -26,9 +26,6 @@ from nrl_edge.report.comparison import (
 from nrl_edge.report.evidence import budget_grid, link_rows, noise_grid, profile_grid
 from nrl_edge.runs import RunFolder, snapshot_weights
 
-HOST_TARGETS = ("float64", "reference", "native")
-"""Targets without firmware, and so without a board."""
-
 VerdictStatus = Literal["passed", "failed", "open"]
 
 
@@ -157,7 +154,7 @@ def report_data(
         title=title or f"{first.info.task} on {first.info.target}",
         task=first.info.task,
         target=first.info.target,
-        board="" if first.info.target in HOST_TARGETS else experiment.board.id,
+        board="",  # the target is the board that ran, whatever board the experiment is for
         seed=first.info.seed,
         curves=[Curve(label, run.progress().episode_return) for label, run in zip(labels, runs, strict=True)],
         threshold=experiment.task.threshold,

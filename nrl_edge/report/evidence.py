@@ -56,7 +56,9 @@ def budget_grid(run: RunFolder) -> Grid | None:
 
     def add(name: str, takes: float, has: float | None, unit: str, form: str = ",.0f") -> None:
         share = f"{takes / has:.1%}" if has else "–"
-        rows.append((name, f"{takes:{form}} {unit}", f"{has:{form}} {unit}" if has else "no limit", share))
+        # A figure and its unit stay on one line.
+        limit = f"{has:{form}}\u00a0{unit}" if has else "no limit"
+        rows.append((name, f"{takes:{form}}\u00a0{unit}", limit, share))
 
     memory = board.memory
     try:
@@ -79,9 +81,12 @@ def budget_grid(run: RunFolder) -> Grid | None:
         add("one image of the agent in the weight store", agent.snapshot_bytes, board.nonvolatile.store_bytes, "B")
     source, result = board.entropy_source, run.result() or {}
     steps = result.get("steps_per_second")
+    is_faster = False
     if firmware is not None and isinstance(steps, int | float):
         add("steps a second of this run, against the line's", steps, firmware.link_rate_hz, "Hz", ",.1f")
         add("steps a second of this run, against the core's", steps, firmware.max_control_rate_hz, "Hz", ",.1f")
+        limits = [each for each in (firmware.link_rate_hz, firmware.max_control_rate_hz) if each]
+        is_faster = any(steps > each for each in limits)
     if run.info.entropy_mode == "raw" and isinstance(steps, int | float):
         budget = noise_budget(agent)
         rate = source.bits_per_second if source is not None else None
@@ -89,6 +94,8 @@ def budget_grid(run: RunFolder) -> Grid | None:
     note = (
         f"Against the limits of {board.name}. What nrl-edge budget says beforehand; nrl-edge build measures an image."
     )
+    if is_faster:
+        note += " The run was faster than the board can be: an emulator waits neither for the line nor for the core."
     return Grid("Budget", note, ("what", "takes", "the board has", "share"), tuple(rows))
 
 

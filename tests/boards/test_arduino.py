@@ -12,7 +12,7 @@ import pytest
 from board_helpers import EXPERIMENT, WARNINGS, cartpole, equals_the_reference, snapshots_travel
 from tools import require_board, require_tool
 
-import nrl_host.arduino
+import nrl_host.build.arduino
 from nrl_edge.boards import find_board, load_boards
 from nrl_edge.codegen.budget import STACK_RESERVE_BYTES
 from nrl_edge.codegen.firmware import render_firmware
@@ -22,11 +22,11 @@ from nrl_edge.experiment import entropy_settings, parse_experiment, resolve_agen
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import compile_c
 from nrl_edge.simulation import run_agent
+from nrl_host.build.toolchain import build_image
 from nrl_host.cli import main
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link
 from nrl_host.targets.simavr import SimavrTarget
-from nrl_host.toolchain import build_image
 
 HARNESS = Path(__file__).parent / "harness"
 CONFIGURATION = AgentConfiguration(4, (8,), 2)
@@ -76,6 +76,7 @@ def test_every_boot_has_a_session_of_its_own() -> None:
     assert sessions == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_sources_compile_without_a_warning_with_the_real_core(tmp_path: Path) -> None:
     require_board("uno_arduino")
     # The core's own headers are not free of warnings that are asked of ours.
@@ -200,7 +201,7 @@ def test_a_missing_core_is_named_with_what_installs_it(
 ) -> None:
     path = tmp_path / "experiment.toml"
     path.write_text(cartpole().to_toml(), encoding="utf-8")
-    monkeypatch.setattr(nrl_host.arduino, "HARDWARE_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(nrl_host.build.arduino, "HARDWARE_FOLDERS", (tmp_path,))
     for arguments in (["build", str(path), "--board", "uno_arduino"], ["sim", str(path), "--target", "uno_arduino"]):
         code, text = command(monkeypatch, capsys, *arguments)
         assert code == 4 and "apt-get install arduino-core-avr" in text

@@ -10,11 +10,11 @@ from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import entropy_settings, resolve_agent
 from nrl_edge.simulation import run_agent
+from nrl_host.build.toolchain import build_image, image_sizes
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link
 from nrl_host.targets import make_target
 from nrl_host.targets.simavr import SimavrTarget
-from nrl_host.toolchain import build_image, image_sizes
 
 STACK_RESERVE_BYTES = 512
 """What has to be left to the stack: more than it was ever seen to take."""

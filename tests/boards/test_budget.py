@@ -20,11 +20,11 @@ from nrl_edge.codegen.structs import ABIS, Layouts, ram_variables
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.board_build import DoesNotFitError
+from nrl_host.build.board_build import DoesNotFitError
+from nrl_host.build.toolchain import build_image, image_sizes
 from nrl_host.cli import app
-from nrl_host.messages import Codec
+from nrl_host.link.messages import Codec
 from nrl_host.profile import profile
-from nrl_host.toolchain import build_image, image_sizes
 
 KEY = bytes(range(32))
 ONLINE = resolve_agent(cartpole(hidden=16, preset="actor-critic"))
@@ -105,6 +105,7 @@ def test_cycles_are_those_of_a_profile(board: str) -> None:
     assert found.update_cycles == pytest.approx(counted.update.max, rel=found.update_error + 0.02), message
 
 
+@pytest.mark.slow
 def test_the_catalogue_has_a_budget_of_every_microcontroller_or_says_why_not() -> None:
     found = {board.id: each for board, each in catalogue_budget(cartpole(hidden=16))}
     assert set(found) == {board.id for board in load_boards() if board.toolchain is not None}

@@ -18,12 +18,12 @@ from nrl_edge.codegen.budget import STACK_RESERVE_BYTES
 from nrl_edge.codegen.project import render_project, write_project
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment import parse_experiment, resolve_agent
-from nrl_host.board_build import BoardBuild, build_for_board
+from nrl_host.build.board_build import BoardBuild, build_for_board
+from nrl_host.build.platformio import build_project
+from nrl_host.build.toolchain import ImageSizes, image_sizes
 from nrl_host.cli import main
 from nrl_host.link import Link
-from nrl_host.platformio import build_project
 from nrl_host.targets import make_target
-from nrl_host.toolchain import ImageSizes, image_sizes
 
 BOARDS = [board.id for board in load_boards() if board.is_built_here]
 
@@ -102,6 +102,7 @@ def test_the_command_reports_sizes_and_limits(
     assert run("--board", "moon")[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board_id", ["uno", "microbit", "mps2_an386", "riscv32_virt"])
 def test_the_command_in_a_generated_project_builds_the_same_image(board_id: str, tmp_path: Path) -> None:
     board = require_board(board_id)

@@ -20,8 +20,8 @@ from nrl_edge.codegen.project import write_project
 from nrl_edge.errors import ConfigurationError, DeviceError, MissingToolError
 from nrl_edge.experiment import parse_experiment, resolve_agent
 from nrl_edge.simulation import simulate
-from nrl_host.board_build import BoardBuild
 from nrl_host.build import build_experiment
+from nrl_host.build.board_build import BoardBuild
 from nrl_host.flash import flash
 from nrl_host.flash.source import build_id_of, prepare_source
 from nrl_host.flash.uf2_drive import INFORMATION, copy_to_drive, find_drive, find_drives, mount_points

@@ -14,12 +14,12 @@ from flash_helpers import build_optiboot
 from nrl_edge.experiment import Experiment, entropy_settings, resolve_agent
 from nrl_edge.simulation import RunSummary, run_agent, simulate
 from nrl_host.build import build_experiment
+from nrl_host.build.platformio import prepare_core_folder
+from nrl_host.build.platformio.core_folder import CORE_VARIABLES
 from nrl_host.cli import main
 from nrl_host.device import LinkAgent
 from nrl_host.flash import flash
 from nrl_host.link import Link
-from nrl_host.platformio import prepare_core_folder
-from nrl_host.platformio.core_folder import CORE_VARIABLES
 from nrl_host.targets.simavr import SimavrTarget
 
 pytestmark = pytest.mark.slow

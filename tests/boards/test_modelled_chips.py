@@ -17,7 +17,7 @@ from nrl_edge.errors import ConfigurationError, DeviceError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.replay import replay
 from nrl_edge.runs import RunFolder
-from nrl_host.board_build import build_for_board
+from nrl_host.build.board_build import build_for_board
 from nrl_host.hil import simulate_firmware
 from nrl_host.link import Link
 

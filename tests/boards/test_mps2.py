@@ -18,7 +18,7 @@ from nrl_edge.experiment import entropy_settings, resolve_agent
 from nrl_edge.simulation import simulate
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link, RequestRefusedError, SessionLostError
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
 from nrl_host.targets.qemu import QemuTarget
 
 BOARDS = ("mps2_an385", "mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,8 @@ from tools import require_board
 from nrl_edge.experiment import Experiment, resolve_agent
 from nrl_edge.simulation import simulate
 from nrl_host.link import Link
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
+from nrl_host.noise_capture import capture_noise
 from nrl_host.targets.qemu import QemuTarget
 
 RAW = 1
@@ -60,3 +63,22 @@ def test_the_emulated_generator_repeats_for_a_seed() -> None:
         with QemuTarget(configuration, board, "raw", seed=seed) as target:
             weights.append(run_on(target, experiment).weights_crc32)
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_a_generator_is_not_silent_because_the_emulator_was_held_up() -> None:
+    """QEMU's clock goes on while its process does not: each time by more than the port waits for a byte."""
+    held_up, ended = 15, threading.Event()
+    with QemuTarget(resolve_agent(cartpole()), require_board("microbit"), seed=5) as target, Link(target.url) as link:
+
+        def hold_up() -> None:
+            for _ in range(held_up):
+                target.process.send_signal(signal.SIGSTOP)
+                ended.wait(0.08)
+                target.process.send_signal(signal.SIGCONT)
+                ended.wait(0.02)
+
+        interference = threading.Thread(target=hold_up)
+        interference.start()
+        while interference.is_alive():
+            assert len(capture_noise(link, 120)) == 120
+        interference.join()

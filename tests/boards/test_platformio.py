@@ -16,11 +16,11 @@ from nrl_edge.boards import load_boards
 from nrl_edge.codegen.project import LINK_FLAGS_SCRIPT, write_project
 from nrl_edge.errors import RunError
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
-from nrl_host.board_build import DoesNotFitError
 from nrl_host.build import build_experiment
+from nrl_host.build.board_build import DoesNotFitError
+from nrl_host.build.platformio import build_project
+from nrl_host.build.platformio.core_folder import is_local
 from nrl_host.cli import main
-from nrl_host.platformio import build_project
-from nrl_host.platformio.core_folder import is_local
 
 BARE_BOARDS = [board.id for board in load_boards() if is_local(board)]
 

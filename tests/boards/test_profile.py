@@ -18,11 +18,11 @@ from nrl_edge.codegen.options import PROFILE_PHASES, FirmwareOptions, ProfileDet
 from nrl_edge.errors import ConfigurationError, DeviceError, RunError
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
 from nrl_edge.simulation import simulate
+from nrl_host.build.toolchain import build_image
 from nrl_host.cli import app
 from nrl_host.profile import MeasuringAgent, Profile, corrected_counts, profile, profile_device
 from nrl_host.targets import make_target
 from nrl_host.targets.simavr import SimavrTarget
-from nrl_host.toolchain import build_image
 
 EDGE_PHASES = {"link", "other", "observation", "noise", "forward", "difference", "policy", "trace", "update"}
 IMMEDIATE = """
@@ -41,6 +41,7 @@ def short(experiment: Experiment, board: str) -> Profile:
     return profile(experiment, board, episodes=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("board", "unit"),
     [("microbit", "instructions"), ("pico", "instructions"), ("riscv32_virt", "instructions"), ("uno", "cycles")],
@@ -79,6 +80,7 @@ def test_every_emulated_board_has_a_profile(board: str, preset: str, kind: str) 
     assert found.detail_calls.median == pytest.approx(found.call.median, rel=0.05)
 
 
+@pytest.mark.slow
 def test_two_emulators_count_the_same_instructions() -> None:
     """QEMU's virtual time through an nRF51's timers, and unicorn's blocks through a system timer, of one agent."""
     experiment = cartpole(hidden=8)
@@ -134,6 +136,7 @@ def test_only_firmware_that_was_built_to_measure_answers() -> None:
         profile_device(experiment, target.url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detail", ["steps", "phases"])
 def test_a_device_is_profiled_over_its_port(detail: ProfileDetail) -> None:
     require_board("mega2560")

@@ -25,12 +25,12 @@ from nrl_edge.noise.health import WINDOW
 from nrl_edge.replay import replay
 from nrl_edge.resources import templates_folder
 from nrl_edge.runs import RunFolder
-from nrl_host.board_build import build_for_board
+from nrl_host.build.board_build import build_for_board
+from nrl_host.build.uf2 import uf2_of
 from nrl_host.cli import main
 from nrl_host.device import LinkAgent, noise_health_text
 from nrl_host.hil import simulate_firmware
 from nrl_host.link import Link
-from nrl_host.uf2 import uf2_of
 
 CONFIGURATION = AgentConfiguration(4, (8,), 2)
 BOOT2 = templates_folder() / "port" / "rp2040" / "nrl_boot2.c"
@@ -189,6 +189,7 @@ def test_sixty_percent_ones_are_found_within_the_window_of_the_proportion_test()
         assert abs(bits.mean() - 0.5) < 4 * 0.5 / len(bits) ** 0.5
 
 
+@pytest.mark.slow
 def test_the_build_of_the_command_leaves_a_uf2_beside_the_image(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

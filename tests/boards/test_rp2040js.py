@@ -13,10 +13,10 @@ from nrl_edge.errors import DeviceError
 from nrl_edge.experiment import resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.simulation import simulate
+from nrl_host.build.uf2 import write_uf2
 from nrl_host.device import LinkAgent, noise_health_text
 from nrl_host.link import Link
 from nrl_host.targets.emulated import EmulatedTarget
-from nrl_host.uf2 import write_uf2
 
 HARNESS = Path(__file__).parent / "harness" / "rp2040js_pico.mjs"
 FAMILY = 0xE48BFF56

@@ -12,10 +12,10 @@ from tools import require_board
 from nrl_edge.boards import find_board
 from nrl_edge.experiment import entropy_settings, resolve_agent
 from nrl_edge.simulation import run_agent
-from nrl_host.board_build import STACK_RESERVE_BYTES, build_for_board
+from nrl_host.build.board_build import STACK_RESERVE_BYTES, build_for_board
+from nrl_host.build.stack import stack_bound
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link
-from nrl_host.stack import stack_bound
 from nrl_host.targets.simavr import SimavrTarget
 
 # Frames are made by arrays that the compiler cannot do without; the numbers are their sizes.

@@ -8,7 +8,7 @@ from tools import require_board
 
 from nrl_edge.experiment import resolve_agent
 from nrl_host.link import Link, RequestRefusedError
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
 from nrl_host.targets.qemu import QemuTarget
 
 RAW = 1

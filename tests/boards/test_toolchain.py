@@ -18,15 +18,16 @@ from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import DeviceError, MissingToolError, RunError
 from nrl_edge.experiment import resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.build.toolchain import build_image, image_sizes
 from nrl_host.cli import main
 from nrl_host.targets import make_target
 from nrl_host.targets.qemu import QemuTarget
-from nrl_host.toolchain import build_image, image_sizes
 
 CONFIGURATION = AgentConfiguration(4, (64,), 2)
 CROSS_BOARDS = [board.id for board in load_boards() if is_freestanding(board)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimise", ["-Os", "-O0"])
 @pytest.mark.parametrize("board_id", CROSS_BOARDS)
 def test_every_image_builds_without_a_warning_and_fits(tmp_path: Path, board_id: str, optimise: str) -> None:

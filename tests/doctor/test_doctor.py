@@ -14,7 +14,7 @@ from nrl_edge.errors import ConfigurationError
 from nrl_host.cli import doctor as doctor_verb
 from nrl_host.cli import main
 from nrl_host.doctor import Check, Machine, diagnose
-from nrl_host.ports import PortInformation
+from nrl_host.link.ports import PortInformation
 
 MICROBIT = PortInformation("/dev/ttyACM0", "BBC micro:bit CMSIS-DAP", (0x0D28, 0x0204), "9900")
 CH340 = PortInformation("/dev/ttyUSB0", "USB Serial", (0x1A86, 0x7523), None)

@@ -6,15 +6,20 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tools import require_tool
 
+from nrl_edge.agent import EPISODE_ENDED
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.experiment import Experiment, load_experiment, parse_experiment, resolve_agent
+from nrl_edge.experiment import Experiment, entropy_settings, load_experiment, parse_experiment, resolve_agent
 from nrl_edge.export import EXPORT_KINDS, MARKER, example_experiment, export_agent, fitting_examples, render_export
+from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.native.compiler import compile_c
 from nrl_edge.simulation import simulate
 from nrl_host.cli import main
 
@@ -34,6 +39,10 @@ AGENTS = {
         '[task]\nid = "CartPole-v1"\nobservation_scale = [1, 1, 8, 1]\n[network]\nhidden = [4]\n'
         '[learning]\npreset = "actor-critic"\n'
     ),
+    "continuous": parse_experiment(
+        '[task]\nid = "Pendulum-v1"\nobservation_scale = [1, 1, 0.25]\n[network]\nhidden = [8]\n'
+        '[learning]\npreset = "actor-critic"\ncritic_features = "cubes"\nnoise_draws = 4\n'
+    ),
 }
 
 
@@ -47,6 +56,7 @@ def properties(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_every_export_has_the_examples_that_fit_its_agent() -> None:
     found = {
         name: [example.name for example in fitting_examples(experiment, resolve_agent(experiment))]
@@ -57,6 +67,7 @@ def test_every_export_has_the_examples_that_fit_its_agent() -> None:
         "balance": ["balance", "sensor-loop"],
         "two layers": ["sensor-loop"],
         "actor-critic": ["sensor-loop"],
+        "continuous": ["sensor-loop"],
     }
 
 
@@ -111,6 +122,7 @@ def test_platformio_itself_accepts_both_manifests(
             assert {each["name"] for each in loaded["examples"]} >= {"sensor-loop"}
 
 
+@pytest.mark.slow
 def test_cmake_builds_the_c_export_and_its_examples_run(
     agent: tuple[Experiment, AgentConfiguration], tmp_path: Path
 ) -> None:
@@ -166,6 +178,112 @@ def test_a_program_takes_the_c_export_as_a_part(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     assert not (build / "agent" / "sensor_loop").exists()
+
+
+CONTINUOUS_PROGRAM = """
+#include <stdio.h>
+
+#include "nrl_loop.h"
+
+#define EPISODE_STEPS 30u
+
+static uint32_t state = 1, calls;
+
+/* -512 to 511 */
+static int16_t number(void)
+{
+    state = state * 1664525u + 1013904223u;
+    return (int16_t)((int32_t)(state >> 22) - 512);
+}
+
+static void observe(void *context, int16_t observation[NRL_INPUTS])
+{
+    (void)context;
+    for (int i = 0; i < NRL_INPUTS; ++i) {
+        observation[i] = number();
+    }
+}
+
+static void act(void *context, const int16_t action[NRL_OUTPUTS])
+{
+    (void)context;
+    for (int i = 0; i < NRL_OUTPUTS; ++i) {
+        printf("%d\\n", action[i]);
+    }
+}
+
+static int32_t reward(void *context, bool *terminated, bool *truncated)
+{
+    (void)context;
+    ++calls;
+    *terminated = calls % (2u * EPISODE_STEPS) == 0u;
+    *truncated = !*terminated && calls % EPISODE_STEPS == 0u;
+    return number();
+}
+
+int main(void)
+{
+    static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
+    static const nrl_loop_config_t config = {observe, act, reward, NULL, NULL, NULL, 0, 0, NULL};
+    static nrl_entropy_t entropy;
+    static nrl_agent_t agent;
+    static nrl_loop_t loop;
+
+    nrl_entropy_seed(&entropy, seed);
+    if (nrl_agent_init(&agent, &entropy) != NRL_OK) {
+        return 1;
+    }
+    nrl_loop_init(&loop, &agent, &config);
+    while (agent.episodes < 6u) {
+        if (nrl_loop_poll(&loop) < 0) {
+            return 1;
+        }
+    }
+    printf("%08lx\\n", (unsigned long)nrl_agent_weights_crc32(&agent));
+    return 0;
+}
+"""
+
+
+def test_the_loop_of_a_continuous_agent_acts_and_learns_as_the_reference_does(tmp_path: Path) -> None:
+    experiment = replace(AGENTS["continuous"], network=replace(AGENTS["continuous"].network, hidden=(5, 4)))
+    configuration = resolve_agent(experiment)
+    # Several numbers an action, as Pendulum has not.
+    configuration = replace(configuration, actions=2)
+    export_agent("c", experiment, configuration, tmp_path)
+    (tmp_path / "program.c").write_text(CONTINUOUS_PROGRAM)
+    program = compile_c(
+        [tmp_path / "program.c", *(tmp_path / "src").glob("*.c")],
+        tmp_path / "program",
+        include_folders=[tmp_path / "include"],
+        extra_flags=STRICT.split(),
+    )
+    said = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()
+
+    random = 1
+
+    def number() -> int:
+        nonlocal random
+        random = (random * 1664525 + 1013904223) % 2**32
+        return (random >> 22) - 512
+
+    reference = reference_agent(configuration, entropy_settings(experiment))
+    expected: list[str] = []
+    calls, is_open, episodes = 0, False, 0
+    while episodes < 6:
+        reward, terminated, truncated = 0, False, False
+        if is_open:
+            calls += 1
+            terminated = calls % 60 == 0
+            truncated = not terminated and calls % 30 == 0
+            reward = number()
+        observation = np.array([number() for _ in range(3)], dtype=np.int16)
+        is_open = reference.step(observation, reward, terminated, truncated) != EPISODE_ENDED
+        episodes += not is_open
+        if is_open:
+            expected += [str(each) for each in reference.action_outputs]
+    assert said == [*expected, f"{reference.weights_crc32():08x}"]
+    assert len(set(expected)) > 200
 
 
 @pytest.mark.parametrize("compiler", ["arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb", "avr-gcc -mmcu=atmega328p"])

@@ -95,6 +95,7 @@ def test_probing_is_always_the_same_and_reports_what_diverges() -> None:
         probe_task(TaskSettings(FAR, {"magnitude": math.nan}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["cartpole", "acrobot"])
 def test_analysis_depends_on_the_experiment_alone_and_explains_itself(task: str) -> None:
     experiment = parse_experiment(experiment_text(task))
@@ -156,6 +157,7 @@ def test_what_cannot_work_is_refused_with_a_remedy(text: str, part: str) -> None
     assert str(caught.value).startswith("mine.toml: ")
 
 
+@pytest.mark.slow
 def test_refused_traces_would_not_have_learned_and_tiny_ones_do_not_round_away() -> None:
     # What the refusal above says, checked on the agent itself: with Q0 traces hidden weights hardly ever move.
     experiment = parse_experiment(far("magnitude = 0.5"))

@@ -8,8 +8,8 @@ from fuzzing import AGENTS, CORPUS
 from nrl_edge.agent import EntropySettings
 from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.frames import HEADER_BYTES, encode_frame
-from nrl_host.messages import MESSAGES, Codec
+from nrl_host.link.frames import HEADER_BYTES, encode_frame
+from nrl_host.link.messages import MESSAGES, Codec
 
 TWICE = 1
 SESSION = 0x1234

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import nrl_host.link
+import nrl_host.link.link
 from nrl_edge.boards import parse_board
 from nrl_edge.errors import ConfigurationError, DeviceError, NrlError
 from nrl_edge.experiment import parse_experiment
@@ -28,9 +28,9 @@ from nrl_edge.runs import RunFolder, snapshot_info
 from nrl_edge.runs.difference import compare_snapshots
 from nrl_edge.simulation import simulate
 from nrl_edge.study.definition import parse_study
-from nrl_host.frames import FrameDecoder, LinkCounters, encode_frame
 from nrl_host.link import Link
-from nrl_host.messages import MESSAGE_NAMES, MESSAGES, Codec
+from nrl_host.link.frames import FrameDecoder, LinkCounters, encode_frame
+from nrl_host.link.messages import MESSAGE_NAMES, MESSAGES, Codec
 
 ROOT = Path(__file__).resolve().parents[2]
 CODEC = Codec(3)
@@ -91,7 +91,7 @@ def hello_reply(**changed: Any) -> bytes:
     values: dict[str, Any] = dict.fromkeys(names, 0)
     values |= {"protocol_min": 1, "protocol_max": 1, "build_id": bytes(8), "board": "desktop", "layers": 3}
     values |= {"layer_sizes": bytes([3, 5, 2, 0, 0]), "parameter_bits": 16, "largest_frame": 254}
-    from nrl_host.messages import TABLE
+    from nrl_host.link.messages import TABLE
 
     values["table_hash"] = TABLE.table_hash
     return codec.pack(1, 0x1234, MESSAGES["HELLO_REPLY"](**(values | changed)))
@@ -116,7 +116,7 @@ def hello_reply(**changed: Any) -> bytes:
 def test_a_device_that_says_anything_ends_in_a_device_error_at_worst(pieces: list[bytes], sizes: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         greeting = encode_frame(hello_reply(layer_sizes=sizes, board="\x7f" * 3))
-        patch.setattr(nrl_host.link, "open_port", lambda *arguments, **options: Line([greeting, *pieces]))
+        patch.setattr(nrl_host.link.link, "open_port", lambda *arguments, **options: Line([greeting, *pieces]))
         try:
             link = Link("fake://", timeout=0.0005, attempts=2, open_timeout=0.001)
             for message in (MESSAGES["STATUS"](), MESSAGES["SNAPSHOT_READ"](0, 10), MESSAGES["NOISE_READ"](0)):
@@ -204,6 +204,7 @@ def test_a_board_file_is_read_or_refused(text: str) -> None:
         assert str(error)
 
 
+@pytest.mark.slow
 @REPEATED
 @given(spoilt_text("study"))
 def test_a_study_file_is_read_or_refused(text: str) -> None:
@@ -270,6 +271,7 @@ FILES = ("run.json", "experiment.toml", "progress.csv", "record.nrlr", "final.nr
 FILES += ("noise.bin", "noise.csv", "checkpoints/episode_000002.nrls")
 
 
+@pytest.mark.slow
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), st.integers(0, 1 << 30), st.sampled_from(["flip", "cut", "add", "empty", "remove"]))
 def test_a_damaged_run_folder_is_read_or_refused_and_never_proved(

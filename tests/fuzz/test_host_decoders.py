@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import DeviceError
 from nrl_host.device import LinkAgent
-from nrl_host.frames import FRAME_OVERHEAD, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
 from nrl_host.link import Link
-from nrl_host.messages import MESSAGE_NAMES, MESSAGES, TABLE, Codec
+from nrl_host.link.frames import FRAME_OVERHEAD, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
+from nrl_host.link.messages import MESSAGE_NAMES, MESSAGES, TABLE, Codec
 from nrl_host.noise_capture import capture_noise
 
 CONFIGURATION = AGENTS["edge"][0]
@@ -160,7 +160,7 @@ class HostileDevice:
 
 
 def open_link(monkeypatch: pytest.MonkeyPatch, answer: Any, hello: dict[str, Any] | None = None) -> Link:
-    monkeypatch.setattr("nrl_host.link.open_port", lambda *_, **__: HostileDevice(answer, hello))
+    monkeypatch.setattr("nrl_host.link.link.open_port", lambda *_, **__: HostileDevice(answer, hello))
     return Link("hostile", timeout=0.02, attempts=2, open_timeout=0.1)
 
 
@@ -286,7 +286,7 @@ def test_any_greeting_opens_the_link_or_is_a_device_error(payload: bytes) -> Non
                 self._out += encode_frame(bytes([codec.id, *request[1:4]]) + right)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nrl_host.link.open_port", lambda *_, **__: Greeting(None))
+        patch.setattr("nrl_host.link.link.open_port", lambda *_, **__: Greeting(None))
         with (
             contextlib.suppress(DeviceError),
             Link("hostile", timeout=0.02, attempts=1, open_timeout=0.05) as link,

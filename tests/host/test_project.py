@@ -18,7 +18,7 @@ from tools import require_tool
 from nrl_edge.codegen.project import MARKER, render_project, write_project
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
 from nrl_edge.experiment import Experiment, load_experiment, resolve_agent
-from nrl_host.platformio import build_project, core_folder
+from nrl_host.build.platformio import build_project, core_folder
 from nrl_host.targets.desktop import DesktopTarget
 
 

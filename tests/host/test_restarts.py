@@ -14,7 +14,7 @@ import pytest
 from host_helpers import run_target, write_experiment
 from tools import require_board
 
-import nrl_host.link
+import nrl_host.link.link
 from nrl_edge.agent import EntropySettings
 from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import DeviceError
@@ -67,7 +67,7 @@ class BadPort:
             # The device has it, and its answer will not be read: it may or may not have executed the request.
             self._port.read(1)
         if way == "unplugged":
-            nrl_host.link.close_port(self._port)
+            nrl_host.link.link.close_port(self._port)
             raise OSError("the adapter is gone")
         day.target.restart()
         return len(data)
@@ -77,13 +77,13 @@ class BadPort:
 def bad_day(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BadDay]]:
     """Put a BadDay into the list, and every port that is opened from then on has it."""
     days: list[BadDay] = []
-    real = nrl_host.link.open_port
+    real = nrl_host.link.link.open_port
 
     def open_port(*arguments: Any, **options: Any) -> Any:
         port = real(*arguments, **options)
         return days[-1].wrap(port) if days else port
 
-    monkeypatch.setattr(nrl_host.link, "open_port", open_port)
+    monkeypatch.setattr(nrl_host.link.link, "open_port", open_port)
     yield days
 
 

@@ -196,6 +196,7 @@ def sim(path: Path, target: str, run: Path, *options: str, **variables: object) 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "number"),
     [
@@ -227,6 +228,7 @@ def test_a_signalled_run_goes_on_to_the_same_end(
     assert_same_run(run, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_stops_at_once(tmp_path: Path, undisturbed: Path) -> None:
     path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     run = tmp_path / "run"
@@ -240,6 +242,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path, undisturbed: Path) -> 
     assert_same_run(run, undisturbed)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_does_not_kill_the_desktop_firmware(tmp_path: Path, undisturbed: Path) -> None:
     path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     run = tmp_path / "run"

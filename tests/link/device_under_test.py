@@ -9,8 +9,8 @@ from typing import Any
 from nrl_edge.codegen.firmware import render_firmware
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
-from nrl_host.frames import FrameDecoder, LinkCounters, encode_frame
-from nrl_host.messages import MESSAGE_NAMES, MESSAGES, TABLE, Codec
+from nrl_host.link.frames import FrameDecoder, LinkCounters, encode_frame
+from nrl_host.link.messages import MESSAGE_NAMES, MESSAGES, TABLE, Codec
 
 CONFIGURATION = AgentConfiguration(3, (6, 5), 3)
 HERE = Path(__file__).resolve().parent

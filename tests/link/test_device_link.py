@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nrl_edge.agent import EntropySettings
 from nrl_edge.codegen.core import initial_draw_bytes, seed_state, step_draw_bytes, update_draw_bytes
 from nrl_edge.fixedpoint.reference import ReferenceAgent
-from nrl_host.frames import LARGEST_FRAME, encode_frame
-from nrl_host.messages import ERROR_CODES, TABLE
+from nrl_host.link.frames import LARGEST_FRAME, encode_frame
+from nrl_host.link.messages import ERROR_CODES, TABLE
 
 STEP_VALUES = ((900, -300, 1200), 256, 0)
 

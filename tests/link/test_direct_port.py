@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import serial
 
-from nrl_host.direct_port import DirectPort
 from nrl_host.link import close_port, open_port
+from nrl_host.link.direct_port import DirectPort
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="elsewhere ports are pyserial's own")
 

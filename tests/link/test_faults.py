@@ -18,7 +18,9 @@ from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
 from nrl_edge.simulation import simulate
 from nrl_host.cli import main
-from nrl_host.faults import (
+from nrl_host.hil import run_hil, simulate_firmware
+from nrl_host.link import Link
+from nrl_host.link.faults import (
     LONGEST_DELAY_FRAMES,
     FaultyLine,
     LineFaults,
@@ -26,8 +28,6 @@ from nrl_host.faults import (
     parse_line_faults,
     split_faulty_url,
 )
-from nrl_host.hil import run_hil, simulate_firmware
-from nrl_host.link import Link
 from nrl_host.targets.desktop import DesktopTarget
 
 BAD = LineFaults(drop=0.1, flip=0.05, duplicate=0.05, reorder=0.05, seed=7)

@@ -23,9 +23,9 @@ from nrl_edge.experiment import parse_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
 from nrl_host.device import LinkAgent
-from nrl_host.faults import faulty_url, parse_line_faults
 from nrl_host.link import Link, RequestRefusedError
-from nrl_host.messages import MESSAGES, TABLE
+from nrl_host.link.faults import faulty_url, parse_line_faults
+from nrl_host.link.messages import MESSAGES, TABLE
 from nrl_host.targets import make_target
 from nrl_host.targets.desktop import DesktopTarget
 

@@ -19,9 +19,9 @@ from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
 from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_host.device import LinkAgent
-from nrl_host.frames import encode_frame
 from nrl_host.link import Link, RequestRefusedError, SessionLostError, close_port, open_port
-from nrl_host.messages import MESSAGES, Codec
+from nrl_host.link.frames import encode_frame
+from nrl_host.link.messages import MESSAGES, Codec
 from nrl_host.targets.desktop import DesktopTarget, build_desktop_firmware
 
 CONFIGURATION = AgentConfiguration(4, (8,), 2)

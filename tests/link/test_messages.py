@@ -24,8 +24,8 @@ from nrl_edge.codegen.messages import (
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.native.compiler import build_cached
 from nrl_edge.resources import templates_folder
-from nrl_host.frames import LARGEST_FRAME, FrameDecoder, LinkCounters, encode_frame
-from nrl_host.messages import MESSAGES, TABLE, Codec
+from nrl_host.link.frames import LARGEST_FRAME, FrameDecoder, LinkCounters, encode_frame
+from nrl_host.link.messages import MESSAGES, TABLE, Codec
 
 TEXT = (templates_folder() / "messages.toml").read_text(encoding="utf-8")
 # With continuous actions ACTION carries their numbers; everything else is the same.

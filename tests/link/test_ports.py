@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nrl_edge.errors import DeviceError
-from nrl_host import ports
+from nrl_host.link import ports
 
 MICROBIT = (0x0D28, 0x0204)
 PICO = (0x2E8A, 0x000A)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrl_host.round_trip import SHORTEST_PATIENCE_SECONDS, RoundTripTime
+from nrl_host.link.round_trip import SHORTEST_PATIENCE_SECONDS, RoundTripTime
 
 LONGEST = 0.5
 

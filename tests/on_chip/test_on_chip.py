@@ -24,7 +24,7 @@ from nrl_edge.simulation import RunSummary, simulate
 from nrl_host.device import LinkAgent
 from nrl_host.hil import run_hil, simulate_firmware
 from nrl_host.link import Link, RequestRefusedError
-from nrl_host.messages import MESSAGES
+from nrl_host.link.messages import MESSAGES
 from nrl_host.on_chip import listen_on_chip
 from nrl_host.targets import make_target
 from nrl_host.targets.desktop import DesktopTarget

@@ -13,8 +13,8 @@ from nrl_edge.codegen.render import render_folder
 from nrl_edge.export import render_plant
 from nrl_edge.native.compiler import build_cached
 from nrl_edge.tasks.fixed_cartpole import has_fallen, reset_state, step_state
-from nrl_host.frames import FrameDecoder, LinkCounters, encode_frame
-from nrl_host.messages import ERROR_NAMES, MESSAGES, TABLE, Codec
+from nrl_host.link.frames import FrameDecoder, LinkCounters, encode_frame
+from nrl_host.link.messages import ERROR_NAMES, MESSAGES, TABLE, Codec
 from nrl_host.plant import STOPPED, TERMINATED, TRUNCATED
 
 HERE = Path(__file__).resolve().parent

@@ -327,6 +327,7 @@ def test_a_replay_s_verdict_is_a_check(tmp_path: Path) -> None:
     assert "DIFFERENT on reference" in Page(render_report(report_data([run]))).text
 
 
+@pytest.mark.slow
 def test_noise_and_budget_of_a_run_on_a_board(tmp_path: Path) -> None:
     experiment = parse_experiment(TASK.format(seed=1, mode="raw"))
     agent = agent_configuration(experiment, 4, 2, 10)
@@ -346,7 +347,14 @@ def test_noise_and_budget_of_a_run_on_a_board(tmp_path: Path) -> None:
     assert "weights and traces in RAM 96 B 16,384 B 0.6%" in budget and "11,800 bit/s" in budget
     assert "variables of the whole firmware in RAM" in budget
     assert "steps a second of this run, against the line's 200.0 Hz" in budget
+    # The experiment is for the desktop; what ran is the board.
+    assert "on microbit" in page.text and "board desktop" not in page.text
+    assert "faster than the board can be" not in page.text
     assert "trace 7" in page.text and "retries (host / device) 3 / –" in page.text
+    with RunFolder.create(tmp_path / "fast", experiment, "microbit", agent=agent, tensorboard=False) as run:
+        run.finish({"steps_per_second": 10_000.0})
+    fast = Page(render_report(report_data([RunFolder.open(tmp_path / "fast")])))
+    assert "The run was faster than the board can be: an emulator waits" in fast.text
     (tmp_path / "run" / "noise.bin").write_bytes(bytes(8000))
     assert "fails" in cells(Page(render_report(report_data([RunFolder.open(tmp_path / "run")]))), "8,000 bytes")
 

@@ -112,6 +112,7 @@ def test_committed_studies_can_be_run_and_share_no_seeds(path: Path) -> None:
     assert not set(study.seeds) & {seed for other in others for seed in other.seeds} - set(PUBLISHED_SEEDS)
 
 
+@pytest.mark.slow
 def test_the_committed_studies_are_what_they_say() -> None:
     parity, ablation, paper = (load_study(STUDIES / f"{name}.toml") for name in ("parity", "ablation", "paper"))
     assert len(parity.seeds) == 40 and len(parity.variants) == 16

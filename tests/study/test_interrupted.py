@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from dask_helpers import address_of, dask_process
 from study_helpers import SMALL, read_table, small_study, without_times
 
 from nrl_edge.errors import ConfigurationError
@@ -58,29 +57,6 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
     assert without_times(read_table(tmp_path / "s" / "results.csv")) == without_times(
         read_table(tmp_path / "whole" / "results.csv")
     )
-
-
-@contextmanager
-def dask_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of Dask's command, ended at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def address_of(scheduler: subprocess.Popen[str]) -> str:
-    """Where a scheduler says that it can be reached."""
-    assert scheduler.stderr is not None
-    for line in scheduler.stderr:
-        found = re.search(r"Scheduler at:\s+(tcp://\S+)", line)
-        if found:
-            return found[1]
-    pytest.fail("the Dask scheduler did not start")
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ def balance(observation):
     return (observation[:, 2] + 0.4 * observation[:, 3] + 0.05 * observation[:, 1] > 0).astype(np.intp)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task_id", "vectorised", "policy"), [("CartPole-v1", CartPoleBatch, balance), ("Acrobot-v1", AcrobotBatch, pump)]
 )

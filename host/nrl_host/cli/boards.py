@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from nrl_edge.boards import Board, find_board, load_boards
 from nrl_edge.experiment import load_experiment, resolve_agent
-from nrl_host.board_build import DoesNotFitError, build_for_board
+from nrl_host.build.sizes import TITLES, sizes_markdown, sizes_on_boards
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
@@ -81,30 +81,17 @@ def boards(
 def _show_sizes(output: Output, path: Path, board_id: str | None, markdown: bool) -> None:
     """One row a board: what the firmware of an experiment takes of it."""
     experiment = load_experiment(path)
-    configuration = resolve_agent(experiment)
-    heads = ("board", "core", "flash", "of", "RAM", "of", "evidence")
-    table, lines = Table(*heads), [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for each in load_boards() if board_id is None else [find_board(board_id)]:
-        if each.memory is None or (not each.is_built_here and board_id is None):
-            continue
-        limits = each.memory
-        record: dict[str, object] = {"board": each.id, "fits": True, "evidence": each.evidence}
-        try:
-            built = build_for_board(configuration, each, seed=experiment.entropy.seed, entropy_mode="seeded")
-            record |= built.as_dict()
-            flash, ram = f"{built.flash_bytes:,}", f"{built.ram_bytes:,}"
-        except DoesNotFitError as error:
-            record |= {"fits": False, "reason": str(error)}
-            flash = ram = "does not fit"
-        output.line(record)
-        row = (each.id, each.core, flash, f"{limits.flash_bytes:,}", ram, f"{limits.ram_bytes:,}", each.evidence)
-        table.add_row(*row)
-        lines.append(f"| {' | '.join(row)} |")
+    description = resolve_agent(experiment).description
+    table, found = Table(*TITLES), []
+    for each in sizes_on_boards(experiment, None if board_id is None else [find_board(board_id)]):
+        output.line(each.as_dict())
+        table.add_row(*each.row)
+        found.append(each)
     if markdown:
-        output.result({"agent": configuration.description}, "\n".join(lines))
+        output.result({"agent": description}, sizes_markdown(found))
         return
     output.table(table)
-    output.result({"agent": configuration.description}, f"bytes of {configuration.description}")
+    output.result({"agent": description}, f"bytes of {description}")
 
 
 def _source_details(board: Board) -> dict[str, object]:

@@ -11,7 +11,7 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.budget import Budget, budget, catalogue_budget
 from nrl_edge.codegen.options import firmware_options
 from nrl_edge.experiment import Experiment, load_experiment, resolve_agent
-from nrl_host.board_build import build_for_board
+from nrl_host.build.board_build import build_for_board
 from nrl_host.cli.options import ExperimentArgument, JsonOption, QuietOption
 from nrl_host.cli.output import Output
 

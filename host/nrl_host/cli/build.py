@@ -11,9 +11,9 @@ import typer
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment
 from nrl_host.build import build_experiment
+from nrl_host.build.platformio import build_project
 from nrl_host.cli.options import JsonOption, ProfileChoice, ProfileOption, QuietOption
 from nrl_host.cli.output import Output
-from nrl_host.platformio import build_project
 
 
 class Toolchain(StrEnum):

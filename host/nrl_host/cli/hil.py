@@ -21,9 +21,9 @@ from nrl_host.cli.options import (
 )
 from nrl_host.cli.output import Output
 from nrl_host.cli.running import run_with_progress
-from nrl_host.faults import parse_line_faults
 from nrl_host.hil import run_hil
 from nrl_host.link import DEFAULT_BAUD
+from nrl_host.link.faults import parse_line_faults
 
 
 def register(app: typer.Typer) -> None:

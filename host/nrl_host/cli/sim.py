@@ -24,8 +24,8 @@ from nrl_host.cli.options import (
 )
 from nrl_host.cli.output import Output
 from nrl_host.cli.running import run_with_progress
-from nrl_host.faults import parse_line_faults
 from nrl_host.hil import simulate_firmware
+from nrl_host.link.faults import parse_line_faults
 
 _LOCAL: dict[str, LocalTarget] = {"reference": "reference", "native": "native"}
 

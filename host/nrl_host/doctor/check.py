@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from nrl_edge.errors import MissingToolError
 from nrl_edge.native.compiler import find_c_compiler
-from nrl_host.ports import PortInformation, list_ports
+from nrl_host.link.ports import PortInformation, list_ports
 
 Status = Literal["ok", "missing", "problem", "unknown"]
 """`missing`: it is not installed; `problem`: it is there and does not work as it should; `unknown`: it cannot be told

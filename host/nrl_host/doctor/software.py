@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from nrl_edge.boards import TOOLCHAINS, Board
-from nrl_host.arduino import HARDWARE_FOLDERS
-from nrl_host.debian_packages import COMPILER_PACKAGES, EMULATOR_PACKAGES, SIMAVR_PACKAGES
+from nrl_host.build.arduino import HARDWARE_FOLDERS
+from nrl_host.build.debian_packages import COMPILER_PACKAGES, EMULATOR_PACKAGES, SIMAVR_PACKAGES
 from nrl_host.doctor.check import Check, Machine
 from nrl_host.uploaders import PROGRAMS
 

@@ -13,11 +13,11 @@ from nrl_edge.boards import Board
 from nrl_edge.codegen.project import write_project
 from nrl_edge.errors import ConfigurationError, DeviceError
 from nrl_edge.experiment import load_experiment, resolve_agent
+from nrl_host.build.platformio.project import platformio_command, run_platformio
 from nrl_host.flash.source import Source, prepare_source
 from nrl_host.flash.uf2_drive import copy_to_drive, find_drive
 from nrl_host.flash.verify import check_port, locate_port, running_build, wait_for_port
 from nrl_host.link import DEFAULT_BAUD
-from nrl_host.platformio.project import platformio_command, run_platformio
 from nrl_host.uploaders import all_symptoms, failure_text, program_of, run_upload, upload_command
 
 Outcome = Literal["flashed", "unchanged", "dry run"]

@@ -14,9 +14,9 @@ from nrl_edge.boards import Board, find_board
 from nrl_edge.codegen.project import MARKER
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import load_experiment
-from nrl_host.board_build import write_flash_files
 from nrl_host.build import BuildToolchain, build_experiment
-from nrl_host.platformio import build_project
+from nrl_host.build.board_build import write_flash_files
+from nrl_host.build.platformio import build_project
 
 BUILD_ID_SYMBOL = "nrl_build_id"
 """The variable of the firmware (nrl_build.c) that holds what HELLO tells."""

@@ -9,7 +9,7 @@ from nrl_edge.boards import Board
 from nrl_edge.errors import DeviceError
 from nrl_host.link import Link, open_port
 from nrl_host.link import close_port as close
-from nrl_host.ports import UsbId, find_port, list_ports
+from nrl_host.link.ports import UsbId, find_port, list_ports
 from nrl_host.uploaders import PORT_GROUP_ADVICE
 
 _PORT_SECONDS = 10.0

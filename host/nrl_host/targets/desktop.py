@@ -9,8 +9,8 @@ from typing import Literal, Unpack
 from nrl_edge.agent import EntropyMode
 from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.build.toolchain import build_image
 from nrl_host.targets.process import FirmwareKeywords, ProcessTarget
-from nrl_host.toolchain import build_image
 
 Transport = Literal["tcp", "pty"]
 

@@ -8,8 +8,8 @@ from typing import Literal, Unpack
 from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board, find_board
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_host.build.toolchain import build_image
 from nrl_host.targets.process import FirmwareKeywords, ProcessTarget
-from nrl_host.toolchain import build_image
 
 CountingUnit = Literal["instructions", "cycles"]
 

@@ -16,7 +16,7 @@ from nrl_edge.agent import EntropyMode
 from nrl_edge.boards import Board
 from nrl_edge.errors import ConfigurationError, DeviceError, MissingToolError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.debian_packages import EMULATOR_PACKAGES
+from nrl_host.build.debian_packages import EMULATOR_PACKAGES
 from nrl_host.targets.emulated import CountingUnit, EmulatedTarget
 from nrl_host.targets.process import STOP_SECONDS, FirmwareKeywords
 

@@ -14,7 +14,7 @@ from nrl_edge.boards import Board
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
-from nrl_host.debian_packages import SIMAVR_PACKAGES
+from nrl_host.build.debian_packages import SIMAVR_PACKAGES
 from nrl_host.targets.emulated import EmulatedTarget
 from nrl_host.targets.process import FirmwareKeywords
 

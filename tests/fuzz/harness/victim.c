@@ -309,7 +309,7 @@ uint32_t victim_state(void)
 
 uint32_t victim_executed(void)
 {
-    const nrl_link_counters_t *const counters = &host_link.counters;
+    const nrl_link_status_reply_t *const counters = &host_link.server.counters;
 
     return counters->frames_in - counters->repeated - counters->out_of_order - counters->stale_session -
            counters->unexpected;
@@ -317,7 +317,7 @@ uint32_t victim_executed(void)
 
 uint32_t victim_good_frames(void)
 {
-    return host_link.counters.frames_in;
+    return host_link.server.counters.frames_in;
 }
 
 uint16_t victim_session(void)

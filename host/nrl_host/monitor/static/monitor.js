@@ -73,7 +73,7 @@
       ["Steps", number(state.steps, 0)],
     ];
     if (state.threshold !== null) {
-      figures.push([`Solved (${state.threshold}) after`, state.solved_after === null ? "not yet" : number(state.solved_after, 0)]);
+      figures.push(["Solved after", state.solved_after === null ? "not yet" : number(state.solved_after, 0)]);
       say(byId("threshold-text"), `solved at ${state.threshold}`);
     }
     byId("threshold-legend").hidden = state.threshold === null;
@@ -322,8 +322,7 @@
   new ResizeObserver(() => {
     if (byId("return-chart").clientWidth === width) return;
     width = byId("return-chart").clientWidth;
-    forgetCharts();
-    later("theme");
+    for (const id of Object.keys(charts)) charts[id].setSize({ width: byId(id).clientWidth, height: byId(id).clientHeight });
   }).observe(byId("return-chart"));
 
   // Events

@@ -16,9 +16,9 @@ from nrl_edge.codegen.render import write_files
 from nrl_edge.errors import MissingToolError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import SOURCE_SUFFIXES, CCompiler, build_cached, compile_c, find_c_compiler
-from nrl_host.arduino import build_arduino_image, find_arduino_core
-from nrl_host.debian_packages import COMPILER_PACKAGES
-from nrl_host.image import ImageSizes, image_sizes
+from nrl_host.build.arduino import build_arduino_image, find_arduino_core
+from nrl_host.build.debian_packages import COMPILER_PACKAGES
+from nrl_host.build.image import ImageSizes, image_sizes
 
 __all__ = [
     "ImageSizes",

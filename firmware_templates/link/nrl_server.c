@@ -3,21 +3,13 @@
  */
 #include "nrl_server.h"
 
+#include "nrl_mark.h"
 #include "nrl_port.h"
 
 /* Bytes taken from the port at once: on the stack, so that it costs no static memory. */
 #define NRL_READ_CHUNK 64u
 
-nrl_server_reply_t nrl_server_answer(nrl_message_id_t type, size_t length)
-{
-    nrl_server_reply_t reply;
-
-    reply.type = (uint8_t)type;
-    reply.length = length;
-    return reply;
-}
-
-nrl_server_reply_t nrl_server_refuse(nrl_server_t *server, uint8_t request, nrl_link_error_t code, uint32_t detail)
+nrl_answer_t nrl_server_refuse(nrl_server_t *server, uint8_t request, nrl_link_error_t code, uint32_t detail)
 {
     nrl_error_t error;
 
@@ -25,10 +17,10 @@ nrl_server_reply_t nrl_server_refuse(nrl_server_t *server, uint8_t request, nrl_
     error.request = request;
     error.detail = detail;
     return nrl_server_answer(NRL_MESSAGE_ERROR,
-                             nrl_pack_error(nrl_server_payload(server), NRL_SERVER_REPLY_ROOM, &error));
+                             nrl_pack_error(nrl_server_payload(server), NRL_REPLY_ROOM, &error));
 }
 
-static void nrl_server_send(nrl_server_t *server, const uint8_t *frame, size_t length)
+void nrl_server_send(nrl_server_t *server, const uint8_t *frame, size_t length)
 {
     server->counters.frames_out++;
     nrl_port_write(frame, length);
@@ -38,6 +30,7 @@ static void nrl_server_send(nrl_server_t *server, const uint8_t *frame, size_t l
 static void nrl_server_send_error(nrl_server_t *server, const nrl_header_t *request, nrl_link_error_t code,
                                   uint32_t detail)
 {
+    uint8_t frame[NRL_FRAME_BYTES(NRL_ERROR_BYTES) + NRL_FRAME_OVERHEAD];
     nrl_header_t header;
     nrl_error_t error;
     size_t length;
@@ -48,8 +41,8 @@ static void nrl_server_send_error(nrl_server_t *server, const nrl_header_t *requ
     error.code = (uint8_t)code;
     error.request = request->type;
     error.detail = detail;
-    length = nrl_pack_error(nrl_frame_payload(server->notice), NRL_ERROR_BYTES, &error);
-    nrl_server_send(server, server->notice, nrl_frame_seal(server->notice, &header, length));
+    length = nrl_pack_error(nrl_frame_payload(frame), NRL_ERROR_BYTES, &error);
+    nrl_server_send(server, frame, nrl_frame_seal(frame, &header, length));
 }
 
 static void nrl_server_handle_frame(nrl_server_t *server)
@@ -59,7 +52,7 @@ static void nrl_server_handle_frame(nrl_server_t *server)
     /* The receiver leaves the CRC where it was: just behind header and payload. */
     const uint32_t request_crc = nrl_get_u32(server->receiver.bytes + server->receiver.length);
     nrl_header_t header;
-    nrl_server_reply_t reply;
+    nrl_answer_t answer;
 
     server->counters.frames_in++;
     nrl_unpack_header(server->receiver.bytes, &header);
@@ -85,18 +78,22 @@ static void nrl_server_handle_frame(nrl_server_t *server)
             return;
         }
     }
-    reply = server->execute(server->context, header.type, payload, length);
+    answer = nrl_server_execute(server, header.type, payload, length);
     server->greeted = true;
     server->sequence = header.sequence;
     server->last_request_crc = request_crc;
-    header.type = reply.type;
+    header.type = (uint8_t)answer;
     header.session = server->session;
-    server->reply_length = (uint16_t)nrl_frame_seal(server->reply, &header, reply.length);
+    server->reply_length = (uint16_t)nrl_frame_seal(server->reply, &header, (size_t)(answer >> 8));
+    NRL_MARK(REPLY);
     nrl_server_send(server, server->reply, server->reply_length);
 }
 
 static void nrl_server_receive(nrl_server_t *server, uint8_t byte)
 {
+    if (byte == 0) {
+        NRL_MARK(FRAME);
+    }
     switch (nrl_receiver_byte(&server->receiver, byte)) {
     case NRL_FRAME_GOOD:
         nrl_server_handle_frame(server);
@@ -113,14 +110,13 @@ static void nrl_server_receive(nrl_server_t *server, uint8_t byte)
     case NRL_FRAME_NONE:
         break;
     }
+    NRL_MARK(REPLY); /* there may have been none */
 }
 
-void nrl_server_init(nrl_server_t *server, nrl_server_execute_t execute, void *context)
+void nrl_server_init(nrl_server_t *server)
 {
     static const nrl_link_status_reply_t zero_counters = {0};
 
-    server->execute = execute;
-    server->context = context;
     server->counters = zero_counters;
     server->last_byte_ms = 0;
     server->last_request_crc = 0;
@@ -140,7 +136,7 @@ void nrl_server_poll(nrl_server_t *server)
     const size_t count = nrl_port_read(bytes, sizeof(bytes));
 
     if (nrl_receiver_pending(&server->receiver) &&
-        nrl_port_milliseconds() - server->last_byte_ms > NRL_SERVER_FRAME_TIMEOUT_MS) {
+        nrl_port_milliseconds() - server->last_byte_ms > NRL_FRAME_TIMEOUT_MS) {
         nrl_receiver_reset(&server->receiver);
         server->counters.half_frames++;
     }

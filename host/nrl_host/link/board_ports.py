@@ -15,7 +15,7 @@ from nrl_edge.boards import Board, load_boards
 from nrl_edge.errors import DeviceError
 from nrl_host.device import configuration_of
 from nrl_host.link import DEFAULT_BAUD, Link, PortUnavailableError
-from nrl_host.ports import PortInformation, UsbId, list_ports
+from nrl_host.link.ports import PortInformation, UsbId, list_ports
 
 CONFIRM_SECONDS = 3.0
 """How long a board may take to answer: most Arduino boards restart when their port is opened, and boot for 2 s."""

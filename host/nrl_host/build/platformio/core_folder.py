@@ -95,7 +95,7 @@ def _contents() -> dict[str, str]:
     from platformio.dependencies import get_core_dependencies
 
     scons_version = get_core_dependencies()["tool-scons"].lstrip("~^>=")
-    builder = files("nrl_host.platformio").joinpath("system_builder.py").read_text(encoding="utf-8")
+    builder = files("nrl_host.build.platformio").joinpath("system_builder.py").read_text(encoding="utf-8")
     contents = _package("packages/tool-scons", "tool", "package.json", scons_version)
     contents["packages/tool-scons/scons.py"] = _SCONS_ENTRY
     boards = [board for board in load_boards() if is_local(board)]

@@ -24,7 +24,7 @@ STALLED_FRAMES = 3
 LONGEST_DELAY_FRAMES = 6
 """A frame that is late comes after so many later ones at most, and two at least."""
 SCHEME = "faulty://"
-_SCHEMES = "nrl_host.port_schemes"
+_SCHEMES = "nrl_host.link.port_schemes"
 _DELIMITER = 0
 
 if _SCHEMES not in serial.protocol_handler_packages:

@@ -6,11 +6,7 @@ makes the agent take a step twice.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import os
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,20 +17,27 @@ from typing import Any
 import serial
 
 from nrl_edge.errors import DeviceError
-from nrl_host.direct_port import DirectPort, direct
-from nrl_host.faults import FaultyLine
-from nrl_host.frames import HEADER_BYTES, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
-from nrl_host.messages import ERROR_CODES, ERROR_NAMES, ERROR_TEXTS, MESSAGE_NAMES, MESSAGES, TABLE, Codec, MessageCodec
-from nrl_host.round_trip import RoundTripTime
+from nrl_host.link.faults import FaultyLine
+from nrl_host.link.frames import HEADER_BYTES, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
+from nrl_host.link.messages import (
+    ERROR_CODES,
+    ERROR_NAMES,
+    ERROR_TEXTS,
+    MESSAGE_NAMES,
+    MESSAGES,
+    TABLE,
+    Codec,
+    MessageCodec,
+)
+from nrl_host.link.round_trip import RoundTripTime
+from nrl_host.link.serial_port import DEFAULT_BAUD, close_port, open_port
 
-DEFAULT_BAUD = 115200
 KEPT_TELEMETRY = 4096
 _SMALLEST_CODED = SMALLEST_FRAME + 2
 _DELIMITER = b"\0"
 _ERROR_ID = TABLE.by_name["ERROR"].id
 _TELEMETRY_ID = TABLE.by_name["TELEMETRY"].id
 _ERROR_CODED = SMALLEST_FRAME + 2 + TABLE.by_name["ERROR"].payload_bytes(0)
-_WRITE_TIMEOUT_SECONDS = 5.0
 _TAG_BYTES = 16
 _RECONNECT_INTERVAL_SECONDS = 0.1
 _FAULTY_ATTEMPTS = 60
@@ -50,76 +53,11 @@ class RequestRefusedError(DeviceError):
         self.detail = detail
 
 
-class PortUnavailableError(DeviceError):
-    """A port cannot be opened: it is not there, belongs to somebody else, or another program has it open."""
-
-
 class SessionLostError(DeviceError):
     """The device restarted since the link was opened: what its agent had learned since the last snapshot is gone.
 
     `Link.greet` begins the new session.
     """
-
-
-def open_port(url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 0.5, reset_on_open: bool = True) -> Any:
-    """Open whatever pyserial can open, for one program alone; `timeout` in seconds. Raises PortUnavailableError."""
-    try:
-        port = serial.serial_for_url(
-            url,
-            do_not_open=True,
-            baudrate=baud,
-            timeout=timeout,
-            write_timeout=_WRITE_TIMEOUT_SECONDS,
-            exclusive=True if os.name == "posix" else None,
-        )
-        if not reset_on_open:
-            port.dtr = False
-            port.rts = False
-        port.open()
-    except (serial.SerialException, OSError, ValueError) as error:
-        raise PortUnavailableError(f"cannot open {url}: {_why_not_open(url, error)}") from None
-    plain_socket = getattr(port, "_socket", None)
-    if isinstance(plain_socket, socket.socket):
-        # A request is one small segment; waiting to fill a larger one would cost 40 ms a step.
-        plain_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return direct(port)
-
-
-def _why_not_open(url: str, error: Exception) -> str:
-    """What kept a port from being opened, and what to do about it."""
-    code = getattr(error, "errno", None)
-    if "://" in url:
-        if isinstance(error, ValueError):
-            return f"{error}. A port is a name such as /dev/ttyACM0 or COM3, or a URL such as socket://127.0.0.1:5555"
-        return f"{error}. Does a program listen there? `nrl-edge sim` starts firmware and finds it by itself"
-    if code == errno.EACCES:
-        return "you are not allowed to. `nrl-edge doctor` names the command that lets you (Permission denied)"
-    if code == errno.ENOENT:
-        return (
-            "there is no such port. Is the board plugged in, with a cable that carries data? `nrl-edge ports` lists "
-            "those that are there"
-        )
-    return (
-        f"{error}. Does another program have it open, a run or a serial monitor? `nrl-edge doctor` looks for others "
-        "that take ports"
-    )
-
-
-def close_port(port: Any) -> None:
-    """Close a port of `open_port`. Closing twice is fine."""
-    if isinstance(port, DirectPort):
-        port = port.release()
-    plain_socket = getattr(port, "_socket", None)
-    if isinstance(plain_socket, socket.socket):
-        # pyserial sleeps 0.3 s when it closes a socket, and leaks one whose peer has gone.
-        with contextlib.suppress(OSError):
-            plain_socket.shutdown(socket.SHUT_RDWR)
-        plain_socket.close()
-        port._socket = None
-        port.is_open = False
-    else:
-        with contextlib.suppress(serial.SerialException, OSError):
-            port.close()
 
 
 class Link:
@@ -128,9 +66,9 @@ class Link:
     `url` is anything pyserial opens: `/dev/ttyACM0`, `COM3`, `socket://127.0.0.1:4000`, `rfc2217://...`. `timeout` is
     the time in seconds after which a request is sent again, `attempts` how often it is sent in all; `open_timeout` is
     how long, in seconds, a device may take to answer at first: boards that restart when their port is opened need some.
-    Over `faulty://RATES@PORT`, a line that is bad on purpose (nrl_host.faults), requests are repeated often, and as
-    soon as a reply is later than replies are (nrl_host.round_trip). `reset_on_open=False` keeps DTR and RTS inactive,
-    which most boards need to run on undisturbed. A port that vanishes is opened again for `reconnect_timeout` seconds,
+    Over `faulty://RATES@PORT`, a line that is bad on purpose (`faults`), requests are repeated often, and as soon as a
+    reply is later than replies are (`round_trip`). `reset_on_open=False` keeps DTR and RTS inactive, which most boards
+    need to run on undisturbed. A port that vanishes is opened again for `reconnect_timeout` seconds,
     at the url that `locate` gives then: an adapter may come back under another name. `key` is that of a device that
     asks for one (docs/security.md).
 

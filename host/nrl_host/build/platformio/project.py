@@ -14,14 +14,14 @@ from typing import Literal
 
 from nrl_edge.boards import Board
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
-from nrl_host.platformio.core_folder import (
+from nrl_host.build.platformio.core_folder import (
     CORE_VARIABLES,
     NATIVE_PLATFORM,
     board_of,
     prepare_core_folder,
     require_platformio,
 )
-from nrl_host.toolchain import find_cross_compiler
+from nrl_host.build.toolchain import find_cross_compiler
 
 Toolchain = Literal["system", "platformio"]
 """Where compilers come from: this machine, without one look-up, or PlatformIO, which fetches them."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nrl_edge.codegen.messages import CRC_BYTES, Field, Message, load_message_table
-from nrl_host.frames import FRAME_OVERHEAD, HEADER_BYTES
+from nrl_host.link.frames import FRAME_OVERHEAD, HEADER_BYTES
 
 TABLE = load_message_table()
 

@@ -1,4 +1,4 @@
-"""faulty://RATES@PORT: any port of pyserial's with a bad line in front of it (nrl_host.faults).
+"""faulty://RATES@PORT: any port of pyserial's with a bad line in front of it (nrl_host.link.faults).
 
 faulty://drop=0.1,flip=0.05,seed=7@/dev/ttyACM0
 faulty://delay=0.2@socket://127.0.0.1:4000
@@ -10,7 +10,7 @@ from typing import Any
 
 import serial
 
-from nrl_host.faults import FaultyLine, split_faulty_url
+from nrl_host.link.faults import FaultyLine, split_faulty_url
 
 
 class Serial(FaultyLine):

@@ -14,9 +14,9 @@ from nrl_edge.codegen.options import PLAIN, FirmwareOptions
 from nrl_edge.codegen.store import program_memory, store_settings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.stack import StackBound, stack_bound
-from nrl_host.toolchain import ImageSizes, build_image, convert_image, image_sizes
-from nrl_host.uf2 import write_uf2
+from nrl_host.build.stack import StackBound, stack_bound
+from nrl_host.build.toolchain import ImageSizes, build_image, convert_image, image_sizes
+from nrl_host.build.uf2 import write_uf2
 
 _LINKER_SAYS_FULL = re.compile(r"fewer hidden units|overflowed|will not fit|is not within region")
 

@@ -21,7 +21,7 @@ from nrl_edge.errors import RunError
 from nrl_edge.experiment import Experiment, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native import cache_folder
-from nrl_host.board_build import (
+from nrl_host.build.board_build import (
     BoardBuild,
     accept_or_refuse,
     build_for_board,
@@ -30,8 +30,8 @@ from nrl_host.board_build import (
     program_limits,
     write_flash_files,
 )
-from nrl_host.platformio import Toolchain, build_project
-from nrl_host.toolchain import find_cross_compiler
+from nrl_host.build.platformio import Toolchain, build_project
+from nrl_host.build.toolchain import find_cross_compiler
 
 BuildToolchain = Literal["system", "platformio", "direct"]
 """`system`: PlatformIO with this machine's compilers; `platformio`: with what it fetches; `direct`: no PlatformIO."""
