@@ -44,7 +44,7 @@ SHAPES = {
     "four actions": AgentConfiguration(4, (8,), 4),
     "many actions": AgentConfiguration(4, (9,), 7),
     "fine traces": AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None),
-    # Small steps of large traces: weights of outputs saturate in updates that shift by more than 16.
+    # Small steps of large traces: weights of outputs saturate in updates that shift by 16 and more.
     "fine traces, small steps": AgentConfiguration(4, (16,), 3, Formats(trace_frac_bits=12), 3, None),
     "coarse weights": AgentConfiguration(2, (8,), 2, Formats(weight_frac_bits=2), 4, None),
     "fine weights": AgentConfiguration(4, (8,), 3, Formats(weight_frac_bits=15), 0, None),
