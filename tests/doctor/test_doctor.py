@@ -196,6 +196,8 @@ def test_the_verb(
     ill: bool, healthy: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine = replace(healthy, which=lacking("qemu-system-arm") if ill else lacking())
+    for rules in machine.root.rglob("99-platformio-udev.rules"):
+        rules.unlink()
     monkeypatch.setattr(doctor_verb, "Machine", lambda: machine)
 
     def call(*arguments: str) -> tuple[int, str]:
@@ -211,5 +213,11 @@ def test_the_verb(
     code, out = call()
     assert code == int(ill)
     assert ("mend it with: sudo apt-get install qemu-system-arm" in out) is ill
+    shown = {line.split(":")[0].split("  ")[-1].strip(): line for line in out.splitlines()}
+    # Of all boards that it is for, the one that was asked about is named.
+    assert shown["qemu-system-arm"].startswith("missing, needed  " if ill else "ok  ")
+    assert shown["qemu-system-arm"].endswith("(for microbit)")
+    # It can be built for and emulated without.
+    assert shown["udev rules"].startswith("missing, optional  ") and shown["udev rules"].endswith("(for microbit)")
     code, out = call("--quiet")
     assert (code, len(out.splitlines())) == (int(ill), 1)

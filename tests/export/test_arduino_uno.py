@@ -108,6 +108,8 @@ def test_the_skeleton_compiles_for_the_uno_with_any_agent(tmp_path: Path) -> Non
         (
             '[task]\nid = "CartPole-v1"\n[network]\nhidden = [8]\n',
             '[task]\nid = "NRL/XOR-v0"\nreward = "immediate"\n[network]\nhidden = [4]\n[arithmetic]\nkind = "tiny"\n',
+            '[task]\nid = "Pendulum-v1"\n[network]\nhidden = [8]\n[learning]\npreset = "actor-critic"\n'
+            'critic_features = "cubes"\nnoise_draws = 4\n',
         )
     ):
         _, (flash, ram) = built(tmp_path / str(number), parse_experiment(text), "sensor-loop")

@@ -89,6 +89,12 @@ class PageRoom:
                 self._make(Path(word), words)
         return [self._address(word, words) for word in words]
 
+    def prepare_program(self, text: str) -> None:
+        """Make what the strings of a Python program name and nobody has made."""
+        for name in re.findall(r'"((?:studies/|[\w/]*\bexperiment\b)[\w/]*\.toml)"', text):
+            if not Path(name).exists():
+                self._make(Path(name), ["nrl-edge"])
+
     def _make(self, path: Path, words: list[str]) -> None:
         if path.name == "experiment.toml":
             make_experiment(path)

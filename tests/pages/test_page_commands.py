@@ -1,4 +1,4 @@
-"""Every command that README and the pages show in a block is run, in the page's order, on small experiments.
+"""Every command and program that README and the pages show in a block is run, in the page's order, made small.
 
 What a page takes for granted is made first (page_room.py). Episodes and seeds are few. What else is changed in a
 command, and which commands are not run, is listed here, each with the reason: one that is neither run nor listed fails.
@@ -11,6 +11,7 @@ import importlib
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,6 +48,10 @@ ADDED = {
     "nrl-edge sim my-agent/experiment.toml --run my-agent/run": ("--episodes 2", "stands for Ctrl-C: --resume goes on"),
     "nrl-edge noise capture --target microbit --output emulated.bin": (
         "--bytes 5000",
+        "the emulated generator gives 1.5 kB a second",
+    ),
+    "nrl-edge sim wild/experiment.toml --target microbit --run runs/wild --episodes 100": (
+        "--episodes 4",
         "the emulated generator gives 1.5 kB a second",
     ),
     "nrl-edge validate experiment.toml": ("--seeds 3", "forty seeds take minutes"),
@@ -122,6 +127,24 @@ def test_the_commands_of_a_page_run(
         shorten(Path())
         said = capfd.readouterr()
         assert code == 0 or (code == 1 and line.startswith(MAY_SAY_NO)), f"{line}\n{said.out}\n{said.err}"
+
+
+def python_blocks(page: Path) -> list[str]:
+    """The indented blocks of a page that are Python programs."""
+    blocks = re.findall(r"^(?: {4}.*\n|\n(?= {4}))+", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [text for text in map(textwrap.dedent, blocks) if re.match(r"\s*(import|from) ", text)]
+
+
+PROGRAMS_SHOWN = [pytest.param(page, text, id=page.stem) for page in PAGES for text in python_blocks(page)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shown", "text"), PROGRAMS_SHOWN)
+def test_the_programs_of_a_page_run(shown: Path, text: str, stack: ExitStack) -> None:
+    room = PageRoom(shown.stem, stack)
+    room.prepare_program(text)
+    # Few episodes here as well.
+    exec(compile(text.replace("LearningSettings(", "LearningSettings(episodes=4, "), shown.name, "exec"), {})
 
 
 def test_every_exception_is_one_of_a_command_that_is_shown() -> None:

@@ -11,7 +11,7 @@ from nrl_host.cli.output import Output
 from nrl_host.doctor import Check, Machine, Status, diagnose
 
 _SHOWN_BOARDS = 4
-_INDENT = 17
+_INDENT = 19
 """Columns of the state, so that what is found stands below itself."""
 _MARKS: dict[Status, str] = {"ok": "ok", "missing": "missing", "problem": "problem", "unknown": "unknown"}
 
@@ -38,7 +38,7 @@ def doctor(
     checks = []
     for check in diagnose(board, Machine()):
         output.line(check.as_dict())
-        output.say(_line(check))
+        output.say(_line(check, board))
         if check.remedy:
             output.say(f"{'':{_INDENT}}mend it with: {check.remedy}")
         checks.append(check)
@@ -52,9 +52,13 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _line(check: Check) -> str:
-    shown = ", ".join(check.boards[:_SHOWN_BOARDS])
-    more = len(check.boards) - _SHOWN_BOARDS
+def _line(check: Check, board: str | None) -> str:
+    # Who asks about one board wants to know of that one.
+    names = [board] if board is not None and board in check.boards else check.boards
+    shown = ", ".join(names[:_SHOWN_BOARDS])
+    more = len(names) - _SHOWN_BOARDS
     boards = f" (for {shown}{f' and {more} more' if more > 0 else ''})" if shown else ""
-    mark = f"{_MARKS[check.status]}{', needed' if check.ails else ''}"
+    mark = _MARKS[check.status]
+    if check.status in ("missing", "problem"):
+        mark += ", needed" if check.ails else ", optional"
     return f"{mark:<{_INDENT}}{check.name}: {check.detail}{boards}"
