@@ -53,7 +53,8 @@
  * counted.
  *
  * Memory. sizeof(nrl_agent_t): each parameter once as weight and once as trace, those of an online agent's critic too, and
- * a small working set. The stack takes two bytes a unit of the last hidden layer and at most 400 more. Constant tables take
+ * a small working set. The stack takes two bytes a unit of the last hidden layer (on Arm three, where there are
+ * three actions) and at most 400 more. Constant tables take
  * 194 bytes (see nrl_rom.h).
  *
  * Threads. Agents share nothing. One agent and its entropy source belong to one thread, or to the main loop or one

@@ -7,7 +7,9 @@
 
 #include "nrl_kernels.h"
 #if NRL_KERNEL_AVR
-#include "nrl_kernels_generate_avr.h"
+#include "nrl_generate_avr.h"
+#else
+#include "nrl_generate_thumb.h"
 #endif
 
 #if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
@@ -71,47 +73,69 @@ static void nrl_generate(uint32_t state[4], uint8_t *bytes, uint16_t length)
     }
 }
 
-bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
+/* One draw from outside. */
+static bool nrl_read(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
 {
-    if (entropy->mode == NRL_ENTROPY_SEEDED) {
-        nrl_generate(entropy->state, bytes, length);
-    } else if (entropy->read == NULL || !entropy->read(entropy->context, bytes, length)) {
+    if (entropy->read == NULL || !entropy->read(entropy->context, bytes, length)) {
         return false;
     }
     entropy->bytes_drawn += length;
     return true;
 }
 
+bool nrl_entropy_draw(nrl_entropy_t *entropy, uint8_t *bytes, uint16_t length)
+{
+    if (entropy->mode != NRL_ENTROPY_SEEDED) {
+        return nrl_read(entropy, bytes, length);
+    }
+    nrl_generate(entropy->state, bytes, length);
+    entropy->bytes_drawn += length;
+    return true;
+}
+
+#if NRL_LITTLE_ENDIAN
+#define nrl_draw_row nrl_read /* the generator inside draws all rows at once */
+#else
+#define nrl_draw_row nrl_entropy_draw
+#endif
+
+/* One draw after the other. */
+static NRL_NOINLINE unsigned nrl_draw_each_row(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
+{
+    for (unsigned row = 0; row < rows; ++row, words += (length + 3u) / 4u) {
+        if (!nrl_draw_row(entropy, (uint8_t *)words, length)) {
+            return row;
+        }
+    }
+    return rows;
+}
+
 /* An update draws a byte a weight. */
 NRL_BEGIN_FAST
 unsigned nrl_entropy_draw_rows(nrl_entropy_t *entropy, uint32_t *words, unsigned rows, uint16_t length)
 {
-    const unsigned words_a_row = (length + 3u) / 4u;
-
 #if NRL_LITTLE_ENDIAN
     if (entropy->mode == NRL_ENTROPY_SEEDED) {
         /* All rows at once: the bytes of a word are in memory as they are drawn. */
-#if NRL_KERNEL_AVR
-        nrl_kernel_generate(entropy->state, words, words + rows * words_a_row);
-#else
+        const uint32_t *const end = words + rows * ((length + 3u) / 4u);
+#if !NRL_KERNEL_GENERATES
         uint32_t state[4] = {entropy->state[0], entropy->state[1], entropy->state[2], entropy->state[3]};
+#endif
 
-        for (const uint32_t *const end = words + rows * words_a_row; words != end; ++words) {
+        entropy->bytes_drawn += (uint32_t)rows * length;
+#if NRL_KERNEL_GENERATES
+        nrl_kernel_generate(entropy->state, words, end);
+#else
+        for (; words != end; ++words) {
             *words = nrl_next(state);
         }
         for (unsigned i = 0; i < 4u; ++i) {
             entropy->state[i] = state[i];
         }
 #endif
-        entropy->bytes_drawn += (uint32_t)rows * length;
         return rows;
     }
 #endif
-    for (unsigned row = 0; row < rows; ++row, words += words_a_row) {
-        if (!nrl_entropy_draw(entropy, (uint8_t *)words, length)) {
-            return row;
-        }
-    }
-    return rows;
+    return nrl_draw_each_row(entropy, words, rows, length);
 }
 NRL_END_FAST

@@ -7,6 +7,7 @@ this computer by tests/equivalence.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tools import require_board
+from tests.tools import require_board, require_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -24,7 +25,7 @@ from benchmarks.counts.cores import CORES, find_core  # noqa: E402
 from benchmarks.counts.measure import run_image  # noqa: E402
 from benchmarks.counts.networks import Stream  # noqa: E402
 from nrl_edge.agent import EntropySettings  # noqa: E402
-from nrl_edge.codegen.core import render_core  # noqa: E402
+from nrl_edge.codegen.core import initial_draw_bytes, render_core, step_draw_bytes, write_core  # noqa: E402
 from nrl_edge.fixedpoint.agents import reference_agent  # noqa: E402
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats  # noqa: E402
 from nrl_edge.fixedpoint.reference import IntegerAgent  # noqa: E402
@@ -44,6 +45,8 @@ SHAPES = {
     "four actions": AgentConfiguration(4, (8,), 4),
     "many actions": AgentConfiguration(4, (9,), 7),
     "fine traces": AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None),
+    # Small steps of large traces: weights of outputs saturate in updates that shift by 16 and more.
+    "fine traces, small steps": AgentConfiguration(4, (16,), 3, Formats(trace_frac_bits=12), 3, None),
     "coarse weights": AgentConfiguration(2, (8,), 2, Formats(weight_frac_bits=2), 4, None),
     "fine weights": AgentConfiguration(4, (8,), 3, Formats(weight_frac_bits=15), 0, None),
     "immediate reward": AgentConfiguration(4, (8,), 2, ONLINE, immediate_reward=True),
@@ -52,6 +55,7 @@ SHAPES = {
     "three layers": AgentConfiguration(3, (6, 5, 4), 3, noise_draws=2),
     "online": AgentConfiguration(4, (16,), 2, ONLINE, 1, 3, preset="actor-critic"),
     "online, three actions": AgentConfiguration(6, (8,), 3, ONLINE, 1, None, preset="actor-critic"),
+    "online, fine traces": AgentConfiguration(4, (16,), 2, Formats(trace_frac_bits=12), 2, None, preset="actor-critic"),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
     "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
 }
@@ -66,9 +70,7 @@ static uint8_t snapshot[NRL_SNAPSHOT_BYTES];
 
 void counted_prepare(void)
 {
-    static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
-
-    nrl_entropy_seed(&entropy, seed);
+    SEEDED
     (void)nrl_agent_init(&agent, &entropy);
 }
 
@@ -92,7 +94,39 @@ def crc_of(agent: IntegerAgent) -> int:
     return zlib.crc32(agent.snapshot()[:-4])
 
 
-def stream_of(configuration: AgentConfiguration) -> Stream:
+SEEDED = """
+    static const uint32_t seed[4] = NRL_DEFAULT_SEED_STATE;
+
+    nrl_entropy_seed(&entropy, seed);"""
+REPLAYED = """
+    nrl_entropy_use(&entropy, NRL_ENTROPY_REPLAY, read_recording, NULL);"""
+RECORDING = """
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static bool read_recording(void *context, uint8_t *bytes, uint16_t length)
+{
+    static uint32_t place;
+
+    (void)context;
+    if (place + length > RECORDED) {
+        return false;
+    }
+    for (uint16_t i = 0; i < length; ++i, ++place) {
+        bytes[i] = (uint8_t)(place * 197u + (place >> 8) * 101u + (place * place >> 7));
+    }
+    return true;
+}
+"""
+
+
+def recorded(length: int) -> bytes:
+    """The bytes that read_recording gives."""
+    return bytes((place * 197 + (place >> 8) * 101 + (place * place >> 7)) & 255 for place in range(length))
+
+
+def stream_of(configuration: AgentConfiguration, entropy: EntropySettings | None = None) -> Stream:
     """Episodes of ordinary, of large and of extreme observations, and what the reference makes of them."""
     rng = np.random.default_rng(zlib.crc32(configuration.description.encode()))
     observations, rewards, flags = [], [], []
@@ -106,7 +140,7 @@ def stream_of(configuration: AgentConfiguration) -> Stream:
         ends = np.zeros(steps + 1, np.uint8)
         ends[-1] = rng.choice([TERMINATED, TRUNCATED])
         flags.append(ends)
-    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    agent = reference_agent(configuration, entropy or EntropySettings(seed=SEED))
     stream = Stream(
         np.concatenate(observations).astype(np.int16),
         np.concatenate(rewards).astype(np.int32),
@@ -145,7 +179,8 @@ def check(core_id: str, shape: str) -> None:
     core, configuration = find_core(core_id), SHAPES[shape]
     require_board(core.board_id)
     stream = stream_of(configuration)
-    image = build(core, {**agent_sources(configuration, SEED), "agent.c": AGENT}, configuration.inputs)
+    source = AGENT.replace("SEEDED", SEEDED)
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
     _, crc = run_image(core, image, stream, "nrl_agent_step")
     assert crc == stream.weights_crc32, f"{shape} on {core.name}: the snapshot is not the reference's"
 
@@ -194,7 +229,7 @@ def check_large_weights(core_id: str, actions: int, rows_are_large: bool, larges
     agent.weights[-1][1] = -LARGE_OUTPUT_WEIGHT
     for observation, reward, flag in zip(observations, rewards, flags, strict=True):
         agent.step(observation, int(reward), bool(flag & TERMINATED), False)
-    prepared = AGENT.replace("(void)nrl_agent_init(&agent, &entropy);", PREPARED)
+    prepared = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", PREPARED)
     prepared = prepared.replace(
         '#include "nrl_agent.h"', f'#include "nrl_internal.h"\n#define ROWS_ARE_LARGE {rows_are_large:d}u'
     )
@@ -220,6 +255,39 @@ def test_sums_of_output_weights_that_leave_int16_are_the_reference_s(core_id: st
 @pytest.mark.parametrize("core_id", LARGE_CORES)
 def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions: int) -> None:
     assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core_id", [core.id for core in CORES])
+@pytest.mark.parametrize("shape", ["two actions", "online", "three actions"])
+def test_a_source_that_ends_within_an_update_leaves_the_rest_of_the_rows(core_id: str, shape: str) -> None:
+    core, configuration = find_core(core_id), SHAPES[shape]
+    require_board(core.board_id)
+    units = configuration.hidden[0]
+    second = int(np.flatnonzero(stream_of(configuration).flags)[1])
+    steps = 8 if configuration.online else second - 1  # up to the second update, of a block or of an episode
+    before = initial_draw_bytes(configuration) + steps * step_draw_bytes(configuration) + configuration.parameters
+    in_layer_1, in_outputs = (units // 2) * configuration.inputs + 1, units * (configuration.inputs + 1)
+    for length in (before, before + in_layer_1, before + in_outputs):
+        stream = stream_of(configuration, EntropySettings("replay", recording=recorded(length)))
+        source = RECORDING.replace("RECORDED", f"{length}u") + AGENT.replace("SEEDED", REPLAYED)
+        image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+        _, crc = run_image(core, image, stream, "nrl_agent_step")
+        assert crc == stream.weights_crc32, f"{shape} on {core.name}, {length} bytes: not the reference's snapshot"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("shape", ["two actions", "online, three actions", "two layers"])
+def test_clang_takes_the_kernels_of_arm_too(cpu: str, shape: str, tmp_path: Path) -> None:
+    require_tool("clang", "apt-get install clang")
+    write_core(SHAPES[shape], tmp_path)
+    flags = ["--target=arm-none-eabi", f"-mcpu={cpu}", "-mthumb", "-mfloat-abi=soft", "-std=c99", "-ffreestanding"]
+    flags += ["-Os", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+    for source in sorted(tmp_path.glob("*.c")):
+        command = ["clang", *flags, "-c", str(source), "-o", str(tmp_path / "object.o")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -> None:

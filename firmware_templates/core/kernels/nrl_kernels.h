@@ -8,6 +8,7 @@
  *   NRL_KERNEL_MULTIPLIES  1: a product costs no more than a sum
  *   nrl_kernel_dot         a sum of products of int16
  *   nrl_kernel_factor, nrl_kernel_scale   a product with a constant of the step, shifted and rounded
+ *   nrl_kernel_product_16, nrl_kernel_decay  products of the critic, which need more than 32 bits
  *   NRL_KERNEL_PAIRS       1: two traces are handled in one word, by nrl_pair and what follows it
  *
  * A pair is a word in memory that holds two neighbouring traces. What a pair looks like is the kernel's affair: a snapshot
@@ -92,6 +93,28 @@ static NRL_INLINE uint32_t nrl_kernel_reciprocal(uint32_t sum)
 static NRL_INLINE int32_t nrl_kernel_product(int16_t a, int16_t b)
 {
     return (int32_t)a * b;
+}
+#endif
+
+/* The generator's words many at a time, by nrl_kernel_generate of nrl_generate_thumb.h or nrl_generate_avr.h. */
+#if NRL_KERNEL_AVR || \
+    (defined(__GNUC__) && defined(__thumb__) && !defined(__ARM_BIG_ENDIAN) && !defined(NRL_KERNELS_PORTABLE))
+#define NRL_KERNEL_GENERATES 1
+#else
+#define NRL_KERNEL_GENERATES 0
+#endif
+
+#ifndef NRL_KERNEL_LONG_PRODUCTS
+/* factor * value / 2^16, rounded; `value` fits int16. The halves of `factor` are multiplied one by one so that 32 bits hold it. */
+static NRL_INLINE int32_t nrl_kernel_product_16(int32_t factor, int32_t value)
+{
+    return (factor >> 16) * value + (((factor & 65535) * value + 32768) >> 16);
+}
+
+/* `numerator` / 64 of a trace, rounded, which has too many bits to be multiplied at once. */
+static NRL_INLINE int32_t nrl_kernel_decay(int32_t trace, int32_t numerator)
+{
+    return numerator * (trace >> 6) + ((numerator * (trace & 63) + 32) >> 6);
 }
 #endif
 

@@ -171,4 +171,22 @@ static NRL_INLINE int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
     return sum >> shift;
 }
 
+#define NRL_KERNEL_LONG_PRODUCTS 1
+static NRL_INLINE int32_t nrl_kernel_product_16(int32_t factor, int32_t value)
+{
+    int32_t product;
+
+    __asm__("smmulr %0, %1, %2" : "=r"(product) : "r"(factor), "r"(value * 65536));
+    return product;
+}
+
+/* A trace less (64 - numerator) / 64 of it: that factor has a sign, and fits 32 bits. */
+static NRL_INLINE int32_t nrl_kernel_decay(int32_t trace, int32_t numerator)
+{
+    int32_t decayed;
+
+    __asm__("smmlar %0, %1, %2, %1" : "=r"(decayed) : "r"(trace), "r"((numerator - 64) * (INT32_C(1) << 26)));
+    return decayed;
+}
+
 #endif

@@ -1,8 +1,8 @@
 /*
- * nrl_kernels_generate_avr.h: words of xoshiro128++ on AVR with a multiplier, the whole state in registers.
+ * nrl_generate_avr.h: words of xoshiro128++ on AVR with a multiplier, the whole state in registers.
  */
-#ifndef NRL_KERNELS_GENERATE_AVR_H
-#define NRL_KERNELS_GENERATE_AVR_H
+#ifndef NRL_GENERATE_AVR_H
+#define NRL_GENERATE_AVR_H
 
 /*
  * Words from `word` to before `end`. r2 to r17 state, r18 to r21 the word, r24 to r26 temporary, r27 eight, r22 and r23 the end; Z
