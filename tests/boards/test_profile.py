@@ -85,7 +85,7 @@ def test_two_emulators_count_the_same_instructions() -> None:
     """QEMU's virtual time through an nRF51's timers, and unicorn's blocks through a system timer, of one agent."""
     experiment = cartpole(hidden=8)
     first, second = short(experiment, "microbit"), short(experiment, "pico")
-    assert first.call.max > 3000
+    assert first.call.max > 2 * first.step.median, "an update falls into it"
     assert (first.step, first.update, first.call) == (second.step, second.update, second.call)
 
 
