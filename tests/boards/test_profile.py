@@ -94,8 +94,11 @@ def test_a_profile_repeats_exactly() -> None:
     experiment = cartpole(hidden=8, preset="actor-critic")
     first = short(experiment, "riscv32_virt")
     again = short(experiment, "riscv32_virt")
-    assert (first.step, first.update, first.call, first.phases) == (again.step, again.update, again.call, again.phases)
+    assert (first.step, first.update, first.call) == (again.step, again.update, again.call)
     assert first.phases is not None and set(first.phases) == EDGE_PHASES | {"critic"}
+    # How a request's bytes fall to the polls of the line is this computer's doing.
+    assert again.phases is not None
+    assert {**first.phases, "link": None} == {**again.phases, "link": None}
     # An update falls into every fourth call, and the longest call is one of those.
     assert first.update is not None and first.call.max > first.step.max
     assert first.worst_call.phases is not None and "update" in first.worst_call.phases
