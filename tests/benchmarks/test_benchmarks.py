@@ -23,6 +23,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_the_quick_run_prints_one_object_a_ratio_and_the_machine_last() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick", "--json"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -84,6 +84,7 @@ def test_the_sources_compile_without_a_warning_with_the_real_core(tmp_path: Path
     build_image(CONFIGURATION, "uno_arduino", seed=1, entropy_mode="seeded", folder=tmp_path, extra_flags=flags)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board_id", GENERATED)
 def test_sources_of_boards_without_a_core_here_compile_for_their_processor(tmp_path: Path, board_id: str) -> None:
     """Against the few declarations of Arduino's interface that the port uses, as C11 and C++11 like Arduino's own."""

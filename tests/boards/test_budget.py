@@ -57,6 +57,7 @@ def of(configuration: AgentConfiguration, board: str, options: FirmwareOptions =
     return agent_budget(configuration, find_board(board), seed=0, entropy_mode="seeded", options=options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("board", "configuration", "options"), CASES, ids=[f"{board}-{index}" for index, (board, _, _) in enumerate(CASES)]
 )
@@ -81,6 +82,7 @@ def test_ram_is_that_of_the_linked_image_to_the_byte(
     assert found.agent_bytes == linked["agent"]
 
 
+@pytest.mark.slow
 def test_flash_is_about_what_is_built() -> None:
     """One board of each instruction set, and a network that costs.json was not made from."""
     for board in ("microbit", "mps2_an386", "riscv32_virt", "mega2560"):
@@ -93,6 +95,7 @@ def test_flash_is_about_what_is_built() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", ["riscv32_virt", "mega2560"])
 def test_cycles_are_those_of_a_profile(board: str) -> None:
     require_board(board)

@@ -76,6 +76,7 @@ def test_the_desktop_has_no_limits_to_build_against() -> None:
         build_for_board(resolve_agent(cartpole()), "desktop", seed=0, entropy_mode="seeded")
 
 
+@pytest.mark.slow
 def test_the_command_reports_sizes_and_limits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_what_cannot_be_flashed_is_a_usage_error(board_id: str, port: str | None
         upload_command(find_board(board_id), Path("firmware.elf"), port)
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_it_would_do(built: dict[str, BoardBuild]) -> None:
     done = flash(built["microbit"].image, "microbit", dry_run=True)
     assert (done.outcome, done.verified, done.build_id) == ("dry run", False, built["microbit"].build_id)

@@ -56,6 +56,7 @@ def test_a_run_on_the_modelled_generator_is_repeated_by_the_reference(tmp_path: 
     assert replay(RunFolder.open(tmp_path / "run")).match
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", NEW)
 def test_an_unsigned_session_number_comes_from_the_generator(board: str) -> None:
     from nrl_host.targets.unicorn import UnicornTarget

@@ -228,6 +228,7 @@ def test_marks_that_were_not_all_counted_are_refused() -> None:
         corrected_counts([[1000]], [[255]], 1, 1.0)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     require_board("riscv32_virt")
     path = tmp_path / "experiment.toml"

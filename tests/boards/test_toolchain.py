@@ -57,6 +57,7 @@ def test_every_image_builds_without_a_warning_and_fits(tmp_path: Path, board_id:
                 assert in_flash or in_ram, section.name
 
 
+@pytest.mark.slow
 def test_an_image_comes_from_the_cache_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_board("microbit")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

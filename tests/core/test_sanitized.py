@@ -140,6 +140,7 @@ def test_a_recording_that_ends_gives_the_same_in_the_driver(tmp_path: Path) -> N
     assert result.counters.entropy > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("name", ["cartpole", "tiny, small fractions", "online", "online, tiny, no clip"])
 def test_core_compiles_for_a_machine_without_libc(name: str, compiler: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from nrl_edge.experiment import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "description"),
     [

@@ -71,6 +71,7 @@ def test_every_export_has_the_examples_that_fit_its_agent() -> None:
     }
 
 
+@pytest.mark.slow
 def test_an_arduino_library_is_one_by_the_specification(agent: tuple[Experiment, AgentConfiguration]) -> None:
     files = render_export("arduino", *agent, "NrlThing")
     said = properties(files["library.properties"])
@@ -286,6 +287,7 @@ def test_the_loop_of_a_continuous_agent_acts_and_learns_as_the_reference_does(tm
     assert len(set(expected)) > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb", "avr-gcc -mmcu=atmega328p"])
 def test_sources_of_every_kind_compile_for_a_chip_without_a_flag(compiler: str, agent, tmp_path: Path) -> None:
     """Nothing but the folder of headers, as libraries are compiled; on AVR the tables stay in flash by themselves."""

@@ -138,6 +138,7 @@ def test_what_the_file_gives_stays() -> None:
     assert parse_experiment(explicit.to_toml()) == explicit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -180,6 +181,7 @@ def test_refused_traces_would_not_have_learned_and_tiny_ones_do_not_round_away()
     assert tiny.formats.trace_frac_bits == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kwargs", "trials", "at_least"),
     [
@@ -218,6 +220,7 @@ def test_the_simulation_is_the_trainers_rule() -> None:
     assert max(float(np.abs(weights).max()) for weights in result.weights) <= ranges.weight.maximum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "counter"),
     [

@@ -280,6 +280,7 @@ def test_exit_code_3_where_something_else_answers(command: Command, experiment: 
         assert url in command.fails(3, "hil", experiment, "--port", url)
 
 
+@pytest.mark.slow
 def test_wrong_usage_is_exit_code_2_and_one_message(command: Command, experiment: Path, tmp_path: Path) -> None:
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\0\1")

@@ -29,6 +29,7 @@ def recorded(folder: Path, mode: str, *, board: str = "desktop", hidden: tuple[i
     return RunFolder.open(folder / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["seeded", "raw", "expanded"])
 @pytest.mark.parametrize("target", BOARDS)
 def test_a_run_is_repeated_on_every_target(tmp_path: Path, mode: str, target: str) -> None:

@@ -61,6 +61,7 @@ def test_both_compilers_have_nothing_to_say(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_agent_and_link_need_no_library(tmp_path: Path, compiler: str) -> None:
     files = render(CONFIGURATIONS[0])

@@ -173,6 +173,7 @@ def test_text_of_users_is_text() -> None:
     assert page.text.count('<script>alert("1")</script> & $x_{$') >= 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "status", "headline"),
     [

@@ -80,6 +80,7 @@ def test_the_old_or_the_new_image_survives_every_loss_of_power(
     assert int(words[1]) > 5 * operations * 5 * operations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "patch",
     [

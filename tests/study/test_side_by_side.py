@@ -33,6 +33,7 @@ learning = { preset = "actor-critic", critic_features = "cubes", noise_draws = 4
 EPISODES = {"episodes of different lengths": 60, "immediate reward": 50}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_each_agent_does_what_it_does_alone(case: str) -> None:
     hidden = "" if "network" in CASES[case] else "network.hidden = [5, 4]\n"

@@ -55,6 +55,7 @@ def test_numpy_dynamics_equal_gymnasium_bit_for_bit(task_id, vectorised, policy)
     assert truncations >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action_scale", [None, -1])
 def test_the_pendulum_equals_gymnasium_bit_for_bit(action_scale):
     settings, batch = TaskSettings("Pendulum-v1", action_scale=action_scale), 25

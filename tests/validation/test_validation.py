@@ -84,6 +84,7 @@ def alignment(experiment: Experiment) -> Finding:
     return validation._alignment(experiment, configuration, 5, validation._no_stage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "holds"),
     [
@@ -113,6 +114,7 @@ def test_alignment(changes: dict[str, object], holds: bool) -> None:
     assert finding.details["observations"] > 4 and finding.details["draws"] > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "holds"),
     [
