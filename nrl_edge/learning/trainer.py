@@ -81,11 +81,27 @@ def episodes_to_threshold(returns: Floats, threshold: float | None) -> int | Non
     """The first number of episodes whose last 100 returns have a mean at or above the threshold. `returns` (E,)."""
     if threshold is None or len(returns) < THRESHOLD_EPISODES:
         return None
+    reached = np.flatnonzero(_window_sums(returns) >= threshold * THRESHOLD_EPISODES)
+    return int(reached[0]) + THRESHOLD_EPISODES if reached.size else None
+
+
+def lowest_mean_after_threshold(returns: Floats, threshold: float | None) -> float | None:
+    """The lowest mean of 100 returns since the threshold was first reached; None where it never was. `returns` (E,).
+
+    The window that reached it counts, so that a run which never falls back has the threshold or a little more.
+    """
+    reached = episodes_to_threshold(returns, threshold)
+    if reached is None:
+        return None
+    return float(_window_sums(returns)[reached - THRESHOLD_EPISODES :].min()) / THRESHOLD_EPISODES
+
+
+def _window_sums(returns: Floats) -> Floats:
+    """Sums of 100 returns each, of every 100 in a row: (E - 99,) from (E,)."""
     sums = np.cumsum(returns)
     windows = sums[THRESHOLD_EPISODES - 1 :].copy()
     windows[1:] -= sums[:-THRESHOLD_EPISODES]
-    reached = np.flatnonzero(windows >= threshold * THRESHOLD_EPISODES)
-    return int(reached[0]) + THRESHOLD_EPISODES if reached.size else None
+    return windows
 
 
 def make_rule(

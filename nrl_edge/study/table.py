@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge import statistics
-from nrl_edge.learning import episodes_to_threshold
+from nrl_edge.learning import episodes_to_threshold, lowest_mean_after_threshold
 from nrl_edge.lockstep import MEAN_WINDOW
 from nrl_edge.runs.files import write_atomically
 from nrl_edge.study.cells import CellResult
@@ -42,6 +42,8 @@ class Row:
     """After how many of them the mean of the last 100 returns first reached the threshold; None: never."""
     mean_return_last_100: float | None
     """None where learning diverged."""
+    lowest_mean_after_threshold: float | None
+    """The lowest mean of 100 returns since the threshold was first reached; None: it never was."""
     first_return: float | None
     """Return of the first episode, before anything was learned."""
     steps: int
@@ -72,6 +74,7 @@ def make_row(variant: Variant, result: CellResult) -> Row:
         episodes=len(result.returns),
         episodes_to_threshold=episodes_to_threshold(result.returns, experiment.task.threshold),
         mean_return_last_100=float(result.returns[-MEAN_WINDOW:].mean()) if finished else None,
+        lowest_mean_after_threshold=lowest_mean_after_threshold(result.returns, experiment.task.threshold),
         first_return=float(result.returns[0]) if finished else None,
         steps=int(result.lengths.sum()),
         seconds=round(result.seconds, 3),
@@ -132,6 +135,8 @@ class Summary:
             "iqm_return_last_100", statistics.interval(last, statistics.interquartile_mean) if len(last) else None
         )
         values["worst_return_last_100"] = round(float(last.min()), 3) if len(last) else None
+        lows = [row.lowest_mean_after_threshold for row in self.rows if row.lowest_mean_after_threshold is not None]
+        values["lowest_return_after_threshold"] = round(min(lows), 3) if lows else None
         compared = reference is not None and reference is not self and self.has_threshold
         values["reference"] = reference.variant.label if compared and reference is not None else None
         ratio = improvement = None
@@ -197,6 +202,7 @@ def write_markdown(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             "better than reference",
             "last 100",
             "worst",
+            "lowest since",
         ]
         heads = ["network", *heads] if networks else heads
         lines += [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
@@ -209,11 +215,16 @@ def write_markdown(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
                 estimate_text(row, "median_ratio", 2),
                 estimate_text(row, "probability_of_improvement", 2),
                 estimate_text(row, "iqm_return_last_100", 1),
-                "" if row["worst_return_last_100"] is None else f"{row['worst_return_last_100']:.1f}",
+                _number_text(row["worst_return_last_100"]),
+                _number_text(row["lowest_return_after_threshold"]),
             ]
             lines.append(f"| {' | '.join([row['network'], *cells] if networks else cells)} |")
         lines.append("")
     write_atomically(path, "\n".join(lines).encode())
+
+
+def _number_text(number: float | None) -> str:
+    return "" if number is None else f"{number:.1f}"
 
 
 def estimate_text(row: Mapping[str, Any], name: str, digits: int) -> str:

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from nrl_edge.errors import ConfigurationError, RunError
-from nrl_edge.learning import EpisodeRecord, LearningSettings, episodes_to_threshold, train
+from nrl_edge.learning import (
+    EpisodeRecord,
+    LearningSettings,
+    episodes_to_threshold,
+    lowest_mean_after_threshold,
+    train,
+)
 from nrl_edge.learning.network import initial_weights
 from nrl_edge.learning.streams import BLOCK_STEPS, RandomStreams, agent_generator
 from nrl_edge.learning.traces import EligibilityTraces
@@ -161,6 +167,14 @@ def test_threshold_is_the_mean_of_the_last_100():
     assert episodes_to_threshold(returns, 10.1) is None
     assert episodes_to_threshold(returns, None) is None
     assert episodes_to_threshold(returns[:99], 0.0) is None
+
+
+def test_a_fall_after_the_threshold_is_seen_and_one_before_it_is_not():
+    returns = np.concatenate([np.full(100, 2.0), np.full(100, 10.0), np.full(50, 4.0), np.full(200, 12.0)])
+    assert lowest_mean_after_threshold(returns, 10.0) == 7.0
+    assert lowest_mean_after_threshold(returns, 12.0) == 12.0
+    assert lowest_mean_after_threshold(returns, 12.1) is None
+    assert lowest_mean_after_threshold(returns, None) is None
 
 
 def test_traces_of_any_number_of_steps_are_the_sum_of_outer_products():

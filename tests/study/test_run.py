@@ -56,6 +56,8 @@ def test_a_study_makes_a_complete_table_and_does_nothing_twice(tmp_path: Path) -
     for line, row in zip(lines[4:], outcome.table, strict=True):
         median = "never" if row["median_episodes"] is None else f"{row['median_episodes']:.1f} ["
         assert f"| {row['reached']}/4 | {median}" in line, line
+        low = row["lowest_return_after_threshold"]
+        assert line.endswith("|  |" if low is None else f"| {low:.1f} |"), line
 
     svg = (tmp_path / "s" / "learning-curves-cartpole-v1.svg").read_bytes()
     again = InThisProcess()
