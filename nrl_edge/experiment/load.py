@@ -295,6 +295,7 @@ def _float64(parent: Table, fixed_point: bool, rule: RuleName, preset: Preset) -
         exact_output=switch("exact_output"),
         layer_factors=switch("layer_factors"),
         freeze_hidden=switch("freeze_hidden"),
+        hidden_rate=table.number("hidden_rate", above=0.0) if table.has("hidden_rate") else None,
     )
 
 

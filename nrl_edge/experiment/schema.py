@@ -84,6 +84,7 @@ class Float64Section:
     exact_output: bool | None = None
     layer_factors: bool | None = None
     freeze_hidden: bool | None = None
+    hidden_rate: float | None = None
 
     def given(self) -> dict[str, Any]:
         """The settings that are not None, by name."""

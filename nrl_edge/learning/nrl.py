@@ -90,10 +90,9 @@ class Rule(ABC):
         self.learning_rate: Floats = np.array([each.learning_rate for each in settings])
         self.clip: Floats = np.array([np.inf if each.clip is None else each.clip for each in settings])
         self.sigma: Floats = np.array([each.sigma for each in settings])[:, None]
-        self.layer_factors = [1.0] * len(self.weights)
+        hidden_factor = 0.0 if common.freeze_hidden else common.hidden_rate
+        self.layer_factors = [hidden_factor] * (len(self.weights) - 1) + [1.0]
         """What each layer's trace is multiplied by in an update; 0 freezes a layer."""
-        if common.freeze_hidden:
-            self.layer_factors[:-1] = [0.0] * (len(self.weights) - 1)
 
     @property
     def noise_units(self) -> int:

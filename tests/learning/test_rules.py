@@ -310,6 +310,24 @@ def test_factors_scale_the_update_of_each_layer():
     assert np.linalg.norm(frozen.weights[1][0] - np.array(weights[1])) == pytest.approx(0.01)
 
 
+def test_hidden_layers_may_learn_at_a_rate_of_their_own_within_the_same_norm():
+    weights = [[[0.5], [0.25]], [[1.0, 0.5], [-1.0, 0.25]]]
+    changes = {}
+    for rate in (1.0, 4.0):
+        rule = rule_with_weights(NrlEdge, weights, hidden_rate=rate, learning_rate=2.0**-6, clip=None)
+        rule.act(np.array([[2.0]]), np.array([[1.0, -1.0]]), np.array([0.99]))
+        rule.learn(ALL, np.array([1.0]))
+        changes[rate] = [rule.weights[layer][0] - np.array(weights[layer]) for layer in range(2)]
+    assert np.abs(changes[1.0][0]).min() > 0.0
+    assert changes[4.0][0] == pytest.approx(4.0 * changes[1.0][0]) and changes[4.0][1] == pytest.approx(changes[1.0][1])
+
+    limited = rule_with_weights(NrlEdge, weights, hidden_rate=4.0, clip=0.01)
+    limited.act(np.array([[2.0]]), np.array([[1.0, -1.0]]), np.array([0.99]))
+    limited.learn(ALL, np.array([1.0]))
+    moved = np.concatenate([(limited.weights[k][0] - np.array(weights[k])).ravel() for k in range(2)])
+    assert np.linalg.norm(moved) == pytest.approx(0.01)
+
+
 def test_divergence_is_an_error_in_words():
     rule = rule_with_weights(NrlEdge, [[[1e200]], [[1.0], [-1.0]]])
     with np.errstate(all="ignore"):
