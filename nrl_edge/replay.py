@@ -14,6 +14,7 @@ from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.record import NO_ACTION, TERMINATED, TRUNCATED, read_record, read_record_header
 from nrl_edge.runs import RunFolder, snapshot_info
+from nrl_edge.runs.noise import noise_holds
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class ReplayVerdict:
 
     match: bool
     """Every action agrees, and the weights do at every checkpoint and at the end."""
+    whole: bool
+    """False for a run that has not reached its end: it was repeated up to its newest checkpoint."""
+    episodes: int
+    """Episodes that were repeated."""
     steps: int
     """Calls of step that were repeated."""
     weights_crc32: str
     """CRC-32 of the repetition's weights after the last call."""
     recorded_weights_crc32: str
-    """CRC-32 of the weights that the run ended with."""
+    """CRC-32 of the weights that the run ended with, or had at its newest checkpoint."""
     first_difference: Difference | None
     """None where nothing differs before the final weights."""
     target: str
@@ -76,23 +81,34 @@ def replay(
     make_agent: Callable[[AgentConfiguration, EntropySettings], Agent] = reference_agent,
     target: str = "reference",
 ) -> ReplayVerdict:
-    """Repeat a finished run, with its seed or its recorded noise, through the reference or another target's agent.
+    """Repeat a run, with its seed or its recorded noise, through the reference or another target's agent.
 
+    One that was stopped or killed, or still goes on, is repeated up to the newest checkpoint that all is there for.
     `progress` is called with (calls done, calls in all). `make_agent` makes the agent of `target`, ready to step.
 
-    Raises ConfigurationError where the run has no record, no final weights, or not all of its noise.
+    Raises ConfigurationError where the run has no record, neither final weights nor a checkpoint, or not all its noise.
     """
     configuration = run.agent
     if configuration is None:
         raise ConfigurationError(f"{run.path} is a float64 run: only runs of fixed-point agents can be replayed")
     snapshot = run.final_snapshot()
-    if snapshot is None:
-        raise ConfigurationError(f"{run.path} has not reached its end; finish it with --resume, then replay it")
     entropy = replay_entropy(run)
     if read_record_header(run.record_path).identity != configuration.identity:
         raise ConfigurationError(f"{run.record_path} belongs to another agent; the run is damaged")
     entries = read_record(run.record_path)
     checkpoints = _checkpoint_crcs(run)
+    ends = np.flatnonzero(entries["flags"]) + 1
+    if snapshot is not None:
+        recorded_crc = snapshot_info(snapshot).weights_crc32
+    else:
+        reached = [done for done in checkpoints if 0 < done <= len(ends) and noise_holds(run.path, done)]
+        if not reached:
+            raise ConfigurationError(
+                f"{run.path} has reached neither its end nor a checkpoint to be compared with; let it go on with "
+                "--resume, then replay it"
+            )
+        recorded_crc = checkpoints[max(reached)]
+        entries = entries[: ends[max(reached) - 1]]
     agent = make_agent(configuration, entropy)
     difference = None
     episodes = 0
@@ -122,10 +138,11 @@ def replay(
         if call % 1000 == 0:
             progress(call, len(entries))
     progress(len(entries), len(entries))
-    recorded_crc = snapshot_info(snapshot).weights_crc32
     weights_crc = agent.weights_crc32()
     return ReplayVerdict(
         match=difference is None and weights_crc == recorded_crc,
+        whole=snapshot is not None,
+        episodes=episodes,
         steps=len(entries) if difference is None else difference.call,
         weights_crc32=f"{weights_crc:08x}",
         recorded_weights_crc32=f"{recorded_crc:08x}",

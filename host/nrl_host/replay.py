@@ -80,7 +80,7 @@ class ReplayingAgent(LinkAgent):
 def replay_on(
     run: RunFolder, target: str = "reference", progress: Callable[[int, int], None] = lambda done, total: None
 ) -> ReplayVerdict:
-    """Repeat a finished run on a target: "reference", "native", "desktop" or the id of a board that is emulated.
+    """Repeat a run on a target: "reference", "native", "desktop" or the id of a board that is emulated.
 
     `progress` is called with (calls done, calls in all). Raises ConfigurationError where the run cannot be repeated, or
     not there, MissingToolError where a compiler or an emulator is not installed.

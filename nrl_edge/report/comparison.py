@@ -116,7 +116,8 @@ def replay_words(run: RunFolder) -> str:
     verdict = run.replay_verdict()
     if verdict is None:
         return "not repeated"
-    return f"{'equal' if verdict.get('match') is True else 'DIFFERENT'} on {verdict.get('target')}"
+    until = "" if verdict.get("whole", True) else f", {verdict.get('episodes')} episodes"
+    return f"{'equal' if verdict.get('match') is True else 'DIFFERENT'} on {verdict.get('target')}{until}"
 
 
 def runs_grid(runs: Sequence[RunFolder], labels: Sequence[str]) -> Grid:

@@ -186,7 +186,8 @@ def _replay_checks(runs: Sequence[RunFolder], labels: Sequence[str]) -> list[Che
         crcs = f"{verdict.get('recorded_weights_crc32')} of the run, {verdict.get('weights_crc32')} of the repetition"
         steps = verdict.get("steps")
         shown = f"{steps:,}" if isinstance(steps, int) else steps
-        detail = f"{shown} calls repeated; weights CRC-32 {crcs}"
+        until = "" if verdict.get("whole", True) else f", up to the checkpoint after episode {verdict.get('episodes')}"
+        detail = f"{shown} calls repeated{until}; weights CRC-32 {crcs}"
         checks.append(Check(name, verdict.get("match") is True, detail))
     return checks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,42 @@ def test_a_board_without_a_generator_has_no_room_for_recorded_noise(tmp_path: Pa
     run = recorded(tmp_path, "raw")
     with pytest.raises(ConfigurationError, match="no room for the noise"):
         replay_on(run, "mps2_an385")
+
+
+@pytest.mark.parametrize("mode", ["seeded", "raw"])
+def test_a_run_that_was_broken_off_is_repeated_up_to_its_newest_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    path = write_experiment(tmp_path, episodes=12, checkpoint_every=4)
+    path.write_text(path.read_text(encoding="utf-8") + f'[entropy]\nmode = "{mode}"\n', encoding="utf-8")
+    folder = tmp_path / "run"
+    asked = count(1)
+    simulate_firmware(load_experiment(path), run=folder, stop=lambda: next(asked) == 10)
+    run = RunFolder.open(folder)
+    assert [done for done, _ in run.checkpoints()] == [4, 8, 10] and run.final_snapshot() is None
+    verdict = replay_on(run, "native")
+    assert (verdict.match, verdict.whole, verdict.episodes) == (True, False, 10)
+
+    # Killed, it has a record and noise beyond its newest checkpoint.
+    (folder / "checkpoints" / "episode_000010.nrls").unlink()
+    verdict = replay_on(run, "native")
+    assert (verdict.match, verdict.whole, verdict.episodes) == (True, False, 8)
+    assert verdict.recorded_weights_crc32 == verdict.weights_crc32
+    ended = call(capsys, monkeypatch, "replay", folder)
+    assert (
+        ended.code == 0 and "after 8 episodes: the newest checkpoint of a run that has not reached its end" in ended.out
+    )
+
+    other = tmp_path / "other"
+    simulate_firmware(load_experiment(path).with_overrides(seed=7), run=other)
+    name = "checkpoints/episode_000008.nrls"
+    (folder / name).write_bytes((other / name).read_bytes())
+    assert not replay_on(run, "native").match
+
+    for _, checkpoint in run.checkpoints():
+        checkpoint.unlink()
+    with pytest.raises(ConfigurationError, match="neither its end nor a checkpoint"):
+        replay_on(run, "native")
 
 
 def test_weights_that_differ_are_found_at_the_first_checkpoint(

@@ -323,6 +323,9 @@ def test_a_replay_s_verdict_is_a_check(tmp_path: Path) -> None:
         (True, "Every step of native is that of reference")
     ]
     assert "equal on reference" in Page(render_report(data)).text
+    run.keep_replay_verdict(verdict | {"whole": False, "episodes": 8})
+    text = Page(render_report(report_data([run]))).text
+    assert "equal on reference, 8 episodes" in text and "up to the checkpoint after episode 8" in text
     run.keep_replay_verdict(verdict | {"match": False})
     assert report_data([run]).status == "failed"
     assert "DIFFERENT on reference" in Page(render_report(report_data([run]))).text

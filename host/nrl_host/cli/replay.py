@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def replay_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     target: Annotated[
         str,
         typer.Option(
@@ -31,7 +31,10 @@ def replay_command(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Repeat a run step by step; exit code 1 where anything differs. The verdict is kept in the run's folder."""
+    """Repeat a run step by step; exit code 1 where anything differs. The verdict is kept in the run's folder.
+
+    A run that has not reached its end is repeated up to its newest checkpoint.
+    """
     output = Output(as_json, quiet)
     folder = RunFolder.open(run)
     with output.progress(1, "replay") as bar:
@@ -41,15 +44,16 @@ def replay_command(
     except RunError as error:
         # Somebody else's run, or a full disk: the verdict stands all the same.
         output.warn(f"reports will not know of this replay: {error}")
+    until = f", after {verdict.episodes:,} episodes: the newest checkpoint of a run that has not reached its end"
     if verdict.match:
         text = (
             f"match: {verdict.steps:,} calls, weights CRC-32 {verdict.weights_crc32} of the run and of the "
-            f"{verdict.target}"
+            f"{verdict.target}{'' if verdict.whole else until}"
         )
     elif verdict.first_difference is None:
         text = (
             f"the weights differ at the end: {verdict.recorded_weights_crc32} recorded, {verdict.weights_crc32} by the "
-            f"{verdict.target}"
+            f"{verdict.target}{'' if verdict.whole else until}"
         )
     elif verdict.first_difference.what == "action":
         first = verdict.first_difference

@@ -45,7 +45,7 @@ def report(
     counted = None if profile is None else read_profile(profile)
     folders = [RunFolder.open(run) for run in runs]
     for folder in folders if replay else ():
-        if folder.info.agent is not None and folder.info.status == "finished":
+        if folder.info.agent is not None and folder.info.status in ("finished", "stopped"):
             _repeat(folder, talk)
     words = ["nrl-edge report", *map(str, runs), *(["--replay"] if replay else []), "--output", str(path)]
     words += [] if profile is None else ["--profile", str(profile)]
