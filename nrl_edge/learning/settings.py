@@ -67,7 +67,7 @@ class LearningSettings:
     freeze_hidden: bool = False
     """Control experiment: hidden layers keep their initial weights, only the output layer learns."""
     hidden_rate: float = 1.0
-    """How many times as fast as the output layer the hidden layers learn: an update multiplies their traces by it before
+    """How many times as fast as the output layer the hidden layers learn: an update multiplies traces by it before
     its norm is taken."""
     discount: float = 127 / 128
     """gamma of the critic."""
