@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment.load import parse_experiment
-from nrl_edge.fixedpoint.configuration import ONLINE_CLIP_EXPONENT, ONLINE_LEARNING_RATE_EXPONENT
+from nrl_edge.fixedpoint.configuration import ONLINE_LEARNING_RATE_EXPONENT
 from nrl_edge.strict_toml import did_you_mean, format_value
 from nrl_edge.tasks import TASK_DEFAULTS, make_task, task_defaults
 
@@ -77,7 +77,7 @@ def experiment_text(task: str, choices: Choices | None = None) -> str:
         scale = [2**exponent if exponent >= 0 else 2.0**exponent for exponent in exponents]
     learning_rate, clip = f"2^-{defaults.learning_rate_exponent}", defaults.clip
     if choices.preset == "actor-critic":
-        learning_rate, clip = f"2^-{ONLINE_LEARNING_RATE_EXPONENT}", 2.0**-ONLINE_CLIP_EXPONENT
+        learning_rate, clip = f"2^-{ONLINE_LEARNING_RATE_EXPONENT}", 2.0**-defaults.online_clip_exponent
     text = (
         Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
         .from_string(_TEMPLATE.read_text(encoding="utf-8"))
