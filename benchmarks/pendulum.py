@@ -45,7 +45,7 @@ def run_seed(program: Path, folder: Path, seed: int, episodes: int) -> tuple[NDA
 def main() -> int:
     """Run it; exit code 1 where `--check` finds other weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="42000:42040")
+    parser.add_argument("--seeds", default="48000:48040")
     parser.add_argument("--episodes", type=int, default=1500)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
