@@ -56,6 +56,26 @@ SHAPES = {
     "online": AgentConfiguration(4, (16,), 2, ONLINE, 1, 3, preset="actor-critic"),
     "online, three actions": AgentConfiguration(6, (8,), 3, ONLINE, 1, None, preset="actor-critic"),
     "online, fine traces": AgentConfiguration(4, (16,), 2, Formats(trace_frac_bits=12), 2, None, preset="actor-critic"),
+    "online, squares": AgentConfiguration(
+        5,
+        (8,),
+        2,
+        Formats(observation_frac_bits=8, trace_frac_bits=8),
+        1,
+        3,
+        preset="actor-critic",
+        critic_features="squares",
+    ),
+    "online, cubes": AgentConfiguration(3, (8,), 2, ONLINE, 1, 3, preset="actor-critic", critic_features="cubes"),
+    "online, coarse inputs": AgentConfiguration(
+        4, (8,), 2, Formats(observation_frac_bits=7, trace_frac_bits=8), 1, 3, preset="actor-critic"
+    ),
+    "online, rather coarse inputs": AgentConfiguration(
+        1, (8,), 2, Formats(observation_frac_bits=9, trace_frac_bits=8), 1, 3, preset="actor-critic"
+    ),
+    "online, fine inputs": AgentConfiguration(
+        4, (8,), 2, Formats(observation_frac_bits=14, trace_frac_bits=8), 1, 3, preset="actor-critic"
+    ),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
     "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
 }
