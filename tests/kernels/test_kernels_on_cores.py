@@ -77,6 +77,11 @@ SHAPES = {
         4, (8,), 2, Formats(observation_frac_bits=14, trace_frac_bits=8), 1, 3, preset="actor-critic"
     ),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
+    "tiny, three actions": AgentConfiguration(6, (16,), 3, Formats(8, 10, 7, 1, 8)),
+    "tiny, coarse weights": AgentConfiguration(2, (8,), 2, Formats(8, 11, 1, 1, 8), 2),
+    "tiny, units that are no whole bytes": AgentConfiguration(4, (13,), 2, TINY),
+    "tiny, two layers": AgentConfiguration(4, (8, 8), 2, TINY),
+    "online, tiny, whole bytes": AgentConfiguration(5, (8,), 2, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
     "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
 }
 AGENT = """
