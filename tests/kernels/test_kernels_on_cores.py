@@ -78,6 +78,8 @@ SHAPES = {
     ),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
     "tiny, three actions": AgentConfiguration(6, (16,), 3, Formats(8, 10, 7, 1, 8)),
+    "tiny, large steps": AgentConfiguration(4, (16,), 2, TINY, 0, None),
+    "tiny, fine traces": AgentConfiguration(3, (8,), 2, Formats(8, 10, 5, 6, 8), 2, None),
     "tiny, coarse weights": AgentConfiguration(2, (8,), 2, Formats(8, 11, 1, 1, 8), 2),
     "tiny, units that are no whole bytes": AgentConfiguration(4, (13,), 2, TINY),
     "tiny, two layers": AgentConfiguration(4, (8, 8), 2, TINY),
