@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,60 @@ def test_sums_of_output_weights_that_leave_int16_are_the_reference_s(core_id: st
 @pytest.mark.parametrize("core_id", LARGE_CORES)
 def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions: int) -> None:
     assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
+
+
+AT_THE_LIMITS = """
+    (void)nrl_agent_init(&agent, &entropy);
+    for (unsigned row = 0; row < NRL_ROWS; ++row) {
+        nrl_row_t place = nrl_row(&agent, row);
+
+        for (unsigned j = 0; j < place.columns; ++j) {
+            const int of_outputs = (j % 4u < 2u) == (row % 2u == 0u) ? 3 : -3; /* no action is certain */
+
+            place.weights[j * place.stride] =
+                (nrl_parameter_t)(row >= NRL_HIDDEN_1 ? of_outputs : (row + j) % 2u == 0u ? 120 : -121);
+            place.traces[j * place.stride] = (nrl_parameter_t)((row + j) % 3u == 0u ? 127 : -128);
+        }
+    }
+"""
+
+
+@pytest.mark.parametrize("learning_rate_exponent", [0, 8])
+@pytest.mark.parametrize("shape", ["tiny", "tiny, three actions", "tiny, coarse weights", "online, tiny, whole bytes"])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_weights_and_traces_that_leave_int8_are_the_reference_s(
+    core_id: str, shape: str, learning_rate_exponent: int
+) -> None:
+    core = find_core(core_id)
+    configuration = replace(SHAPES[shape], learning_rate_exponent=learning_rate_exponent, clip_exponent=None)
+    if not configuration.online:
+        configuration = replace(configuration, immediate_reward=True)  # the first update has the first traces
+    require_board(core.board_id)
+    rng = np.random.default_rng(configuration.inputs)
+    observations = rng.integers(-800, 801, (64, configuration.inputs))
+    observations[[0, 1, 10, 11]] = rng.choice([-32768, 32767], (4, configuration.inputs))
+    rewards = rng.choice([-4000, 0, 300, 5000], 64).astype(np.int32)
+    rewards[:2] = 300  # the first update shifts by less than 17 places, or by more
+    flags = np.zeros(64, np.uint8)
+    flags[[31, 63]] = TERMINATED
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    rows = 0
+    for weights, traces in zip(agent.weights, agent.traces, strict=True):
+        row, column = np.indices(weights.shape)
+        weights[:] = np.where((rows + row + column) % 2 == 0, 120, -121)
+        if weights is agent.weights[-1]:
+            weights[:] = np.where((column % 4 < 2) == ((rows + row) % 2 == 0), 3, -3)
+        traces[:] = np.where((rows + row + column) % 3 == 0, 127, -128)
+        rows += len(weights)
+    stream = Stream(observations.astype(np.int16), rewards, flags, 0)
+    for observation, reward, flag in zip(stream.observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    assert agent.counters().trace > 0 and (agent.counters().weight > 0 or shape != "tiny")
+    source = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", AT_THE_LIMITS)
+    source = source.replace('#include "nrl_agent.h"', '#include "nrl_internal.h"')
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+    _, crc = run_image(core, image, replace(stream, weights_crc32=crc_of(agent)), "nrl_agent_step")
+    assert crc == crc_of(agent), f"{shape} on {core.name}: the snapshot is not the reference's"
 
 
 @pytest.mark.slow
