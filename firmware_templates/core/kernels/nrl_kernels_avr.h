@@ -72,6 +72,60 @@ static NRL_INLINE uint32_t nrl_kernel_reciprocal(uint32_t sum)
     return (uint16_t)~not_quotient;
 }
 
+/* Most sums fit int16. Up by what is missing to 16 places, then down by two whole bytes. */
+#define NRL_KERNEL_LEAKED_NOISE 1
+static NRL_INLINE int32_t nrl_kernel_leaked_noise(int32_t sum, unsigned places)
+{
+    if (places >= 9u && places < 16u && sum == (int16_t)sum) {
+        const int32_t product = nrl_kernel_multiply_add(INT32_C(1) << (places - 1u), (int16_t)sum, (int16_t)NRL_LEAKED_NOISE);
+
+        return (int16_t)(((uint32_t)product << (16u - places)) >> 16);
+    }
+    return nrl_round_shift(NRL_LEAKED_NOISE * sum, places);
+}
+
+#define NRL_KERNEL_PROBABILITIES 1
+/* Only 65536, where one probability is 1 and all others are 0, has more than 16 bits. */
+static NRL_INLINE uint32_t nrl_kernel_probability(uint32_t exponential, uint32_t reciprocal)
+{
+    const uint16_t a = (uint16_t)exponential;
+    const uint16_t b = (uint16_t)reciprocal;
+    uint16_t product;
+    uint8_t low;
+
+    if (reciprocal == UINT32_C(65536)) {
+        return exponential << 1;
+    }
+    __asm__("mul %A2, %A3\n\t"
+            "mov %1, r1\n\t"
+            "mul %B2, %B3\n\t"
+            "movw %A0, r0\n\t"
+            "mul %A2, %B3\n\t"
+            "add %1, r0\n\t"
+            "adc %A0, r1\n\t"
+            "adc %B0, %4\n\t"
+            "mul %B2, %A3\n\t"
+            "add %1, r0\n\t"
+            "adc %A0, r1\n\t"
+            "adc %B0, %4\n\t"
+            "lsl %1\n\t"
+            "rol %A0\n\t"
+            "rol %B0\n\t"
+            "clr __zero_reg__"
+            : "=&r"(product), "=&r"(low)
+            : "r"(a), "r"(b), "r"((uint8_t)0));
+    return product;
+}
+
+static NRL_INLINE int32_t nrl_kernel_weighed(uint32_t probability, int32_t value)
+{
+    const int16_t b = (int16_t)value;
+    const int32_t product = nrl_kernel_multiply_add(0, (int16_t)probability, b);
+
+    /* The upper bit of 16 was taken as a sign, and that of 17 not at all. */
+    return (probability >> 15) != 0u ? product + (int32_t)((uint32_t)(int32_t)b << 16) : product;
+}
+
 #define NRL_KERNEL_PRODUCT 1
 static NRL_INLINE int32_t nrl_kernel_product(int16_t a, int16_t b)
 {
