@@ -230,8 +230,8 @@ LARGE_OUTPUT_WEIGHT, LARGE_WEIGHT = 65535 // 8, 65535 // 4
 PREPARED = f"""
     (void)nrl_agent_init(&agent, &entropy);
     for (unsigned i = 0; i < NRL_HIDDEN_1; ++i) {{
-        for (unsigned j = 0; j < NRL_INPUTS * ROWS_ARE_LARGE; ++j) {{
-            agent.layer_1[i].weights[j] = {LARGE_WEIGHT};
+        for (unsigned j = 0; j < NRL_INPUTS && ROW_WEIGHT != 0; ++j) {{
+            agent.layer_1[i].weights[j] = ROW_WEIGHT;
         }}
         for (unsigned k = 0; k < NRL_ACTIONS; ++k) {{
             agent.layer_1[i].output_weights[k] = k == 1u ? -{LARGE_OUTPUT_WEIGHT} : {LARGE_OUTPUT_WEIGHT};
@@ -241,9 +241,12 @@ PREPARED = f"""
 """
 
 
-def check_large_weights(core_id: str, actions: int, rows_are_large: bool, largest: int, length: int) -> IntegerAgent:
-    """Two episodes of eight units that begin with large weights; returns the reference."""
-    core, configuration = find_core(core_id), AgentConfiguration(4, (8,), actions)
+def check_large_weights(
+    core_id: str, actions: int, row_weight: int, largest: int, length: int, trace_frac_bits: int = 5
+) -> IntegerAgent:
+    """Two episodes of eight units that begin with large output weights and `row_weight`, if not 0; the reference."""
+    core = find_core(core_id)
+    configuration = AgentConfiguration(4, (8,), actions, Formats(trace_frac_bits=trace_frac_bits))
     require_board(core.board_id)
     rng = np.random.default_rng(actions)
     observations = rng.integers(-largest, largest + 1, (2 * length, 4)).astype(np.int16)
@@ -251,16 +254,14 @@ def check_large_weights(core_id: str, actions: int, rows_are_large: bool, larges
     flags = np.zeros(2 * length, np.uint8)
     flags[[length - 1, -1]] = TERMINATED
     agent = reference_agent(configuration, EntropySettings(seed=SEED))
-    if rows_are_large:
-        agent.weights[0][:] = LARGE_WEIGHT
+    if row_weight:
+        agent.weights[0][:] = row_weight
     agent.weights[-1][:] = LARGE_OUTPUT_WEIGHT
     agent.weights[-1][1] = -LARGE_OUTPUT_WEIGHT
     for observation, reward, flag in zip(observations, rewards, flags, strict=True):
         agent.step(observation, int(reward), bool(flag & TERMINATED), False)
     prepared = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", PREPARED)
-    prepared = prepared.replace(
-        '#include "nrl_agent.h"', f'#include "nrl_internal.h"\n#define ROWS_ARE_LARGE {rows_are_large:d}u'
-    )
+    prepared = prepared.replace('#include "nrl_agent.h"', f'#include "nrl_internal.h"\n#define ROW_WEIGHT {row_weight}')
     image = build(core, {**agent_sources(configuration, SEED), "agent.c": prepared}, configuration.inputs)
     stream = Stream(observations, rewards, flags, crc_of(agent))
     _, crc = run_image(core, image, stream, "nrl_agent_step")
@@ -276,13 +277,29 @@ LARGE_CORES = [
 @pytest.mark.parametrize("actions", [2, 3])
 @pytest.mark.parametrize("core_id", LARGE_CORES)
 def test_sums_of_output_weights_that_leave_int16_are_the_reference_s(core_id: str, actions: int) -> None:
-    assert check_large_weights(core_id, actions, False, 800, 150).counters().difference > 0
+    assert check_large_weights(core_id, actions, 0, 800, 150).counters().difference > 0
+
+
+@pytest.mark.parametrize("trace_frac_bits", [7, 8])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_shares_that_leave_int16_are_the_reference_s(core_id: str, trace_frac_bits: int) -> None:
+    assert check_large_weights(core_id, 2, 1, 32767, 30, trace_frac_bits).counters().trace > 0
+
+
+def test_the_errors_of_two_actions_sum_up_to_0_or_1() -> None:
+    """So one product serves both on AVR. The policy is section 6's, of all distances of two logits."""
+    exponential = np.arange(32769)
+    reciprocal = 2**31 // (32768 + exponential)
+    probabilities = [reciprocal, (exponential * reciprocal) >> 15]
+    for chosen in (0, 1):
+        errors = [((65536 if k == chosen else 0) - probabilities[k] + 2) >> 2 for k in (0, 1)]
+        assert set(np.unique(errors[0] + errors[1])) == {0, 1}
 
 
 @pytest.mark.parametrize("actions", [2, 3])
 @pytest.mark.parametrize("core_id", LARGE_CORES)
 def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions: int) -> None:
-    assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
+    assert check_large_weights(core_id, actions, LARGE_WEIGHT, 8, 30).counters().weight > 0
 
 
 AT_THE_LIMITS = """

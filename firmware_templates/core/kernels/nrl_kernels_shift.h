@@ -19,6 +19,13 @@
         (value) >>= 8;                                    \
         __asm__("" : "+r"(value));                        \
         return (value) >> ((shift) - 8u);                 \
+    }                                                     \
+    if (__builtin_constant_p(shift) && (shift) >= 6u) {   \
+        const uint8_t low = (uint8_t)(value);             \
+                                                          \
+        (value) >>= 8;                                    \
+        __asm__("" : "+r"(value));                        \
+        return ((value) << (8u - (shift))) | low >> (shift); \
     }
 #else
 #define NRL_SHIFT_IN_BYTES(value, shift, half_word)
