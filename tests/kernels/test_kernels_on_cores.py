@@ -46,6 +46,8 @@ SHAPES = {
     "four actions": AgentConfiguration(4, (8,), 4),
     "many actions": AgentConfiguration(4, (9,), 7),
     "fine traces": AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None),
+    # Traces of which 24 bits do not hold the products of bytes, which the clip's norm takes on AVR.
+    "many fine traces": AgentConfiguration(6, (64,), 3, Formats(trace_frac_bits=12), 0, 1),
     # Small steps of large traces: weights of outputs saturate in updates that shift by 16 and more.
     "fine traces, small steps": AgentConfiguration(4, (16,), 3, Formats(trace_frac_bits=12), 3, None),
     "coarse weights": AgentConfiguration(2, (8,), 2, Formats(weight_frac_bits=2), 4, None),
