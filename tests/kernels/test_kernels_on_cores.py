@@ -43,6 +43,8 @@ SHAPES = {
     "eight inputs": AgentConfiguration(8, (8,), 2),
     "units that are no whole bytes": AgentConfiguration(4, (13,), 2),
     "odd inputs": AgentConfiguration(5, (8,), 2),
+    "six inputs, two actions": AgentConfiguration(6, (16,), 2),
+    "online, six inputs": AgentConfiguration(6, (8,), 2, ONLINE, 1, 3, preset="actor-critic"),
     "four actions": AgentConfiguration(4, (8,), 4),
     "many actions": AgentConfiguration(4, (9,), 7),
     "fine traces": AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None),
