@@ -53,6 +53,18 @@ static inline unsigned nrl_bit_count(uint32_t value)
 {
     unsigned bits = 0;
 
+#ifdef __AVR__
+    /* Whole bytes move for nothing, other places one by one. */
+    uint8_t byte;
+
+    for (; value > 255u; value >>= 8) {
+        bits += 8u;
+    }
+    for (byte = (uint8_t)value; byte != 0u; byte >>= 1) {
+        ++bits;
+    }
+    return bits;
+#else
     /* Halves, then quarters: a loop over single bits costs up to 32 rounds, and not every chip counts zeros. */
     for (unsigned step = 16; step != 0u; step >>= 1) {
         if ((value >> step) != 0u) {
@@ -61,6 +73,7 @@ static inline unsigned nrl_bit_count(uint32_t value)
         }
     }
     return bits + (unsigned)value;
+#endif
 }
 
 /* Square root, rounded down. */

@@ -13,7 +13,7 @@ from nrl_edge.boards import find_board
 from nrl_edge.experiment import entropy_settings, resolve_agent
 from nrl_edge.simulation import run_agent
 from nrl_host.build.board_build import STACK_RESERVE_BYTES, build_for_board
-from nrl_host.build.stack import stack_bound
+from nrl_host.build.stack import _avr_taken, stack_bound
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link
 from nrl_host.targets.simavr import SimavrTarget
@@ -85,6 +85,13 @@ def test_a_call_through_a_pointer_may_go_wherever_an_address_is_taken(board_id: 
 def test_a_function_that_calls_itself_has_no_bound(board_id: str, tmp_path: Path) -> None:
     image = compiled(board_id, tmp_path, main="deep(own);", deep="if (bytes[1] > 2) { deep(own); }")
     assert stack_bound(image, find_board(board_id)) is None
+
+
+def test_only_the_frame_pointer_takes_from_an_avr_s_stack() -> None:
+    """avr-gcc works with other registers as soon as the frame pointer is read: `subi r20, 0xFF` is an addition of 1."""
+    assert _avr_taken("subi", "r28, 0x45", 2, True) == 0x45
+    assert _avr_taken("subi", "r20, 0xFF", 2, True) == 0
+    assert _avr_taken("subi", "r28, 0x45", 2, False) == 0
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,13 @@ SHAPES = {
     "eight inputs": AgentConfiguration(8, (8,), 2),
     "units that are no whole bytes": AgentConfiguration(4, (13,), 2),
     "odd inputs": AgentConfiguration(5, (8,), 2),
+    "six inputs, two actions": AgentConfiguration(6, (16,), 2),
+    "online, six inputs": AgentConfiguration(6, (8,), 2, ONLINE, 1, 3, preset="actor-critic"),
     "four actions": AgentConfiguration(4, (8,), 4),
     "many actions": AgentConfiguration(4, (9,), 7),
     "fine traces": AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None),
+    # Traces of which 24 bits do not hold the products of bytes, which the clip's norm takes on AVR.
+    "many fine traces": AgentConfiguration(6, (64,), 3, Formats(trace_frac_bits=12), 0, 1),
     # Small steps of large traces: weights of outputs saturate in updates that shift by 16 and more.
     "fine traces, small steps": AgentConfiguration(4, (16,), 3, Formats(trace_frac_bits=12), 3, None),
     "coarse weights": AgentConfiguration(2, (8,), 2, Formats(weight_frac_bits=2), 4, None),
@@ -56,7 +61,34 @@ SHAPES = {
     "online": AgentConfiguration(4, (16,), 2, ONLINE, 1, 3, preset="actor-critic"),
     "online, three actions": AgentConfiguration(6, (8,), 3, ONLINE, 1, None, preset="actor-critic"),
     "online, fine traces": AgentConfiguration(4, (16,), 2, Formats(trace_frac_bits=12), 2, None, preset="actor-critic"),
+    "online, squares": AgentConfiguration(
+        5,
+        (8,),
+        2,
+        Formats(observation_frac_bits=8, trace_frac_bits=8),
+        1,
+        3,
+        preset="actor-critic",
+        critic_features="squares",
+    ),
+    "online, cubes": AgentConfiguration(3, (8,), 2, ONLINE, 1, 3, preset="actor-critic", critic_features="cubes"),
+    "online, coarse inputs": AgentConfiguration(
+        4, (8,), 2, Formats(observation_frac_bits=7, trace_frac_bits=8), 1, 3, preset="actor-critic"
+    ),
+    "online, rather coarse inputs": AgentConfiguration(
+        1, (8,), 2, Formats(observation_frac_bits=9, trace_frac_bits=8), 1, 3, preset="actor-critic"
+    ),
+    "online, fine inputs": AgentConfiguration(
+        4, (8,), 2, Formats(observation_frac_bits=14, trace_frac_bits=8), 1, 3, preset="actor-critic"
+    ),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
+    "tiny, three actions": AgentConfiguration(6, (16,), 3, Formats(8, 10, 7, 1, 8)),
+    "tiny, large steps": AgentConfiguration(4, (16,), 2, TINY, 0, None),
+    "tiny, fine traces": AgentConfiguration(3, (8,), 2, Formats(8, 10, 5, 6, 8), 2, None),
+    "tiny, coarse weights": AgentConfiguration(2, (8,), 2, Formats(8, 11, 1, 1, 8), 2),
+    "tiny, units that are no whole bytes": AgentConfiguration(4, (13,), 2, TINY),
+    "tiny, two layers": AgentConfiguration(4, (8, 8), 2, TINY),
+    "online, tiny, whole bytes": AgentConfiguration(5, (8,), 2, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
     "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
 }
 AGENT = """
@@ -202,8 +234,8 @@ LARGE_OUTPUT_WEIGHT, LARGE_WEIGHT = 65535 // 8, 65535 // 4
 PREPARED = f"""
     (void)nrl_agent_init(&agent, &entropy);
     for (unsigned i = 0; i < NRL_HIDDEN_1; ++i) {{
-        for (unsigned j = 0; j < NRL_INPUTS * ROWS_ARE_LARGE; ++j) {{
-            agent.layer_1[i].weights[j] = {LARGE_WEIGHT};
+        for (unsigned j = 0; j < NRL_INPUTS && ROW_WEIGHT != 0; ++j) {{
+            agent.layer_1[i].weights[j] = ROW_WEIGHT;
         }}
         for (unsigned k = 0; k < NRL_ACTIONS; ++k) {{
             agent.layer_1[i].output_weights[k] = k == 1u ? -{LARGE_OUTPUT_WEIGHT} : {LARGE_OUTPUT_WEIGHT};
@@ -213,9 +245,12 @@ PREPARED = f"""
 """
 
 
-def check_large_weights(core_id: str, actions: int, rows_are_large: bool, largest: int, length: int) -> IntegerAgent:
-    """Two episodes of eight units that begin with large weights; returns the reference."""
-    core, configuration = find_core(core_id), AgentConfiguration(4, (8,), actions)
+def check_large_weights(
+    core_id: str, actions: int, row_weight: int, largest: int, length: int, trace_frac_bits: int = 5
+) -> IntegerAgent:
+    """Two episodes of eight units that begin with large output weights and `row_weight`, if not 0; the reference."""
+    core = find_core(core_id)
+    configuration = AgentConfiguration(4, (8,), actions, Formats(trace_frac_bits=trace_frac_bits))
     require_board(core.board_id)
     rng = np.random.default_rng(actions)
     observations = rng.integers(-largest, largest + 1, (2 * length, 4)).astype(np.int16)
@@ -223,16 +258,14 @@ def check_large_weights(core_id: str, actions: int, rows_are_large: bool, larges
     flags = np.zeros(2 * length, np.uint8)
     flags[[length - 1, -1]] = TERMINATED
     agent = reference_agent(configuration, EntropySettings(seed=SEED))
-    if rows_are_large:
-        agent.weights[0][:] = LARGE_WEIGHT
+    if row_weight:
+        agent.weights[0][:] = row_weight
     agent.weights[-1][:] = LARGE_OUTPUT_WEIGHT
     agent.weights[-1][1] = -LARGE_OUTPUT_WEIGHT
     for observation, reward, flag in zip(observations, rewards, flags, strict=True):
         agent.step(observation, int(reward), bool(flag & TERMINATED), False)
     prepared = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", PREPARED)
-    prepared = prepared.replace(
-        '#include "nrl_agent.h"', f'#include "nrl_internal.h"\n#define ROWS_ARE_LARGE {rows_are_large:d}u'
-    )
+    prepared = prepared.replace('#include "nrl_agent.h"', f'#include "nrl_internal.h"\n#define ROW_WEIGHT {row_weight}')
     image = build(core, {**agent_sources(configuration, SEED), "agent.c": prepared}, configuration.inputs)
     stream = Stream(observations, rewards, flags, crc_of(agent))
     _, crc = run_image(core, image, stream, "nrl_agent_step")
@@ -248,13 +281,83 @@ LARGE_CORES = [
 @pytest.mark.parametrize("actions", [2, 3])
 @pytest.mark.parametrize("core_id", LARGE_CORES)
 def test_sums_of_output_weights_that_leave_int16_are_the_reference_s(core_id: str, actions: int) -> None:
-    assert check_large_weights(core_id, actions, False, 800, 150).counters().difference > 0
+    assert check_large_weights(core_id, actions, 0, 800, 150).counters().difference > 0
+
+
+@pytest.mark.parametrize("trace_frac_bits", [7, 8])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_shares_that_leave_int16_are_the_reference_s(core_id: str, trace_frac_bits: int) -> None:
+    assert check_large_weights(core_id, 2, 1, 32767, 30, trace_frac_bits).counters().trace > 0
+
+
+def test_the_errors_of_two_actions_sum_up_to_0_or_1() -> None:
+    """So one product serves both on AVR. The policy is section 6's, of all distances of two logits."""
+    exponential = np.arange(32769)
+    reciprocal = 2**31 // (32768 + exponential)
+    probabilities = [reciprocal, (exponential * reciprocal) >> 15]
+    for chosen in (0, 1):
+        errors = [((65536 if k == chosen else 0) - probabilities[k] + 2) >> 2 for k in (0, 1)]
+        assert set(np.unique(errors[0] + errors[1])) == {0, 1}
 
 
 @pytest.mark.parametrize("actions", [2, 3])
 @pytest.mark.parametrize("core_id", LARGE_CORES)
 def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions: int) -> None:
-    assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
+    assert check_large_weights(core_id, actions, LARGE_WEIGHT, 8, 30).counters().weight > 0
+
+
+AT_THE_LIMITS = """
+    (void)nrl_agent_init(&agent, &entropy);
+    for (unsigned row = 0; row < NRL_ROWS; ++row) {
+        nrl_row_t place = nrl_row(&agent, row);
+
+        for (unsigned j = 0; j < place.columns; ++j) {
+            const int of_outputs = (j % 4u < 2u) == (row % 2u == 0u) ? 3 : -3; /* no action is certain */
+
+            place.weights[j * place.stride] =
+                (nrl_parameter_t)(row >= NRL_HIDDEN_1 ? of_outputs : (row + j) % 2u == 0u ? 120 : -121);
+            place.traces[j * place.stride] = (nrl_parameter_t)((row + j) % 3u == 0u ? 127 : -128);
+        }
+    }
+"""
+
+
+@pytest.mark.parametrize("learning_rate_exponent", [0, 8])
+@pytest.mark.parametrize("shape", ["tiny", "tiny, three actions", "tiny, coarse weights", "online, tiny, whole bytes"])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_weights_and_traces_that_leave_int8_are_the_reference_s(
+    core_id: str, shape: str, learning_rate_exponent: int
+) -> None:
+    core = find_core(core_id)
+    configuration = replace(SHAPES[shape], learning_rate_exponent=learning_rate_exponent, clip_exponent=None)
+    if not configuration.online:
+        configuration = replace(configuration, immediate_reward=True)  # the first update has the first traces
+    require_board(core.board_id)
+    rng = np.random.default_rng(configuration.inputs)
+    observations = rng.integers(-800, 801, (64, configuration.inputs))
+    observations[[0, 1, 10, 11]] = rng.choice([-32768, 32767], (4, configuration.inputs))
+    rewards = rng.choice([-4000, 0, 300, 5000], 64).astype(np.int32)
+    rewards[:2] = 300  # the first update shifts by less than 17 places, or by more
+    flags = np.zeros(64, np.uint8)
+    flags[[31, 63]] = TERMINATED
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    rows = 0
+    for weights, traces in zip(agent.weights, agent.traces, strict=True):
+        row, column = np.indices(weights.shape)
+        weights[:] = np.where((rows + row + column) % 2 == 0, 120, -121)
+        if weights is agent.weights[-1]:
+            weights[:] = np.where((column % 4 < 2) == ((rows + row) % 2 == 0), 3, -3)
+        traces[:] = np.where((rows + row + column) % 3 == 0, 127, -128)
+        rows += len(weights)
+    stream = Stream(observations.astype(np.int16), rewards, flags, 0)
+    for observation, reward, flag in zip(stream.observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    assert agent.counters().trace > 0 and (agent.counters().weight > 0 or shape != "tiny")
+    source = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", AT_THE_LIMITS)
+    source = source.replace('#include "nrl_agent.h"', '#include "nrl_internal.h"')
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+    _, crc = run_image(core, image, replace(stream, weights_crc32=crc_of(agent)), "nrl_agent_step")
+    assert crc == crc_of(agent), f"{shape} on {core.name}: the snapshot is not the reference's"
 
 
 @pytest.mark.slow

@@ -89,6 +89,40 @@ static NRL_INLINE uint32_t nrl_kernel_reciprocal(uint32_t sum)
 }
 #endif
 
+/*
+ * Functions that run once a step. AVR has registers for few numbers of 32 bits, and instructions that reach 64 bytes of a
+ * stack: what has a function of its own there has them for itself.
+ */
+#if NRL_KERNEL_AVR
+#define NRL_APART NRL_NOINLINE
+#define NRL_APART_OR_INLINE NRL_NOINLINE
+#else
+#define NRL_APART
+#define NRL_APART_OR_INLINE NRL_INLINE
+#endif
+
+#ifndef NRL_KERNEL_PROBABILITIES
+/* exponential * reciprocal / 2^15, truncated, of a softmax: 0 to 32768 and 0 to 65536. */
+static NRL_INLINE uint32_t nrl_kernel_probability(uint32_t exponential, uint32_t reciprocal)
+{
+    return nrl_shift_down_unsigned(exponential * reciprocal, 15);
+}
+
+/* A probability, 0 to 65536, times a number of int16. */
+static NRL_INLINE int32_t nrl_kernel_weighed(uint32_t probability, int32_t value)
+{
+    return (int32_t)probability * value;
+}
+#endif
+
+#ifndef NRL_KERNEL_LEAKED_NOISE
+/* NRL_LEAKED_NOISE times a sum of weights, `places` places down, rounded. */
+static NRL_INLINE int32_t nrl_kernel_leaked_noise(int32_t sum, unsigned places)
+{
+    return nrl_round_shift(NRL_LEAKED_NOISE * sum, places);
+}
+#endif
+
 #ifndef NRL_KERNEL_PRODUCT
 static NRL_INLINE int32_t nrl_kernel_product(int16_t a, int16_t b)
 {

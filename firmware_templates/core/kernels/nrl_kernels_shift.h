@@ -35,6 +35,15 @@ static inline int32_t nrl_shift_down(int32_t value, unsigned shift)
 static inline uint32_t nrl_shift_down_unsigned(uint32_t value, unsigned shift)
 {
     NRL_SHIFT_IN_BYTES(value, shift, uint16_t)
+#if defined(__AVR__) && defined(__GNUC__)
+    if (__builtin_constant_p(shift) && shift >= 6u) {
+        const uint8_t low = (uint8_t)value;
+
+        value >>= 8;
+        __asm__("" : "+r"(value));
+        return (value << (8u - shift)) | (uint32_t)(low >> shift); /* a byte down and up again by what that was too many */
+    }
+#endif
     return value >> shift;
 }
 

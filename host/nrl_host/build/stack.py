@@ -186,8 +186,8 @@ def _avr_taken(name: str, operands: str, return_bytes: int, in_prologue: bool) -
         return 1
     if name == "rcall" and words[:1] == [".+0"]:
         return return_bytes
-    if not in_prologue or name not in ("sbiw", "subi", "sbci"):
-        return 0
+    if not in_prologue or name not in ("sbiw", "subi", "sbci") or words[0] not in ("r28", "r29"):
+        return 0  # other registers may be worked with between instructions of the prologue
     return int(words[1], 16) << (8 if name == "sbci" else 0)
 
 
