@@ -57,6 +57,21 @@ SHAPES = {
     "online, three actions": AgentConfiguration(6, (8,), 3, ONLINE, 1, None, preset="actor-critic"),
     "online, fine traces": AgentConfiguration(4, (16,), 2, Formats(trace_frac_bits=12), 2, None, preset="actor-critic"),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
+    # Of 8 bits: rows that are whole words and rows that are not, signs that are no whole bytes, shifts of few and of many places.
+    "tiny, three actions": AgentConfiguration(4, (16,), 3, TINY),
+    "tiny, six inputs": AgentConfiguration(6, (8,), 3, TINY),
+    "tiny, eight inputs": AgentConfiguration(8, (24,), 2, TINY),
+    "tiny, odd inputs": AgentConfiguration(5, (16,), 2, TINY),
+    "tiny, units that are no whole bytes": AgentConfiguration(4, (13,), 2, TINY),
+    "tiny, many actions": AgentConfiguration(4, (9,), 6, TINY),
+    "tiny, fine traces": AgentConfiguration(4, (16,), 2, Formats(8, 7, 5, 6, 8), 0, None),
+    "tiny, fine traces, six inputs": AgentConfiguration(6, (16,), 3, Formats(8, 5, 7, 6, 8), 2, None),
+    "tiny, weights without fraction": AgentConfiguration(4, (8,), 2, Formats(8, 12, 0, 0, 8), 0, None),
+    "tiny, immediate reward": AgentConfiguration(4, (8,), 2, Formats(8, 10, 5, 2, 8), immediate_reward=True),
+    "tiny, two noise draws": AgentConfiguration(4, (16,), 2, Formats(8, 8, 5, 4, 8), noise_draws=2),
+    "tiny, two layers": AgentConfiguration(4, (12, 8), 2, Formats(8, 8, 5, 4, 8)),
+    "tiny, three layers": AgentConfiguration(3, (5, 12, 7), 3, Formats(8, 8, 5, 4, 8)),
+    "online, tiny, fine traces": AgentConfiguration(4, (16,), 2, Formats(8, 8, 5, 6, 8), 1, None, preset="actor-critic"),
     "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
 }
 AGENT = """

@@ -23,6 +23,12 @@ typedef uint32_t nrl_quad_t __attribute__((may_alias));
 
 #define NRL_QUAD_SIGNS UINT32_C(0x80808080)
 
+/* A counter stops at its maximum. */
+static NRL_INLINE void nrl_count_more(uint32_t *counter, uint32_t count)
+{
+    *counter = UINT32_MAX - *counter < count ? UINT32_MAX : *counter + count;
+}
+
 /* Of four numbers that int8 holds. */
 static NRL_INLINE uint32_t nrl_quad(const int16_t *values)
 {
@@ -30,45 +36,161 @@ static NRL_INLINE uint32_t nrl_quad(const int16_t *values)
            (uint32_t)values[3] << 24;
 }
 
-/* Each of the four sums saturates; *saturated grows by the number that did. */
-static NRL_INLINE uint32_t nrl_quad_add(uint32_t quad, uint32_t change, uint32_t *saturated)
+/* Numbers in the bytes of a word, at most 128 each, summed up. */
+static NRL_INLINE uint32_t nrl_sum_of_bytes(uint32_t bytes)
 {
-#if NRL_KERNEL_MULTIPLIES
-    uint32_t sum;
-    uint32_t wrapped;
+    const uint32_t halves = (bytes & 0x00ff00ffu) + (bytes >> 8 & 0x00ff00ffu);
 
-    __asm__("qadd8 %0, %1, %2" : "=r"(sum) : "r"(quad), "r"(change));
-    __asm__("sadd8 %0, %1, %2" : "=r"(wrapped) : "r"(quad), "r"(change));
-    /* A sum that wraps has the other sign; nrl_quad_saturated divides. */
-    __asm__("usada8 %0, %1, %2, %0" : "+r"(*saturated) : "r"((sum ^ wrapped) & NRL_QUAD_SIGNS), "r"(0));
-    return sum;
-#else
-    const uint32_t unlike = quad ^ change;
-    const uint32_t low = (quad & ~NRL_QUAD_SIGNS) + (change & ~NRL_QUAD_SIGNS); /* no carry leaves its byte */
-    const uint32_t lost = (quad ^ low) & ~unlike & NRL_QUAD_SIGNS;
-    const uint32_t sum = low ^ (unlike & NRL_QUAD_SIGNS);
-
-    if (lost != 0u) {
-        const uint32_t ones = lost >> 7;
-        const uint32_t bytes = (lost << 1) - ones;
-        const uint32_t limits = ~NRL_QUAD_SIGNS + ((quad >> 7) & ones); /* 127, or -128 of negative numbers */
-
-        *saturated += ones * UINT32_C(0x01010101) >> 24;
-        return (sum & ~bytes) | (limits & bytes);
-    }
-    return sum;
-#endif
+    return (halves & 0xffffu) + (halves >> 16);
 }
 
-/* How many saturated, of what nrl_quad_add added up. */
-static NRL_INLINE uint32_t nrl_quad_saturated(uint32_t saturated)
+/*
+ * Adds four changes to four traces of each of some units, at most 128, or subtracts them, as the unit's sign says: which is to add them
+ * to the complement. Traces saturate; returns how many did. `stride` are the bytes from one unit to the next.
+ */
+#if defined(__thumb__) && !defined(__thumb2__)
+/*
+ * Registers: r0 traces, r1 signs, r2 the sum, r3 and r5 what is of unlike sign and what is lost, r4 the changes, r6 signs of bytes, r7 the
+ * complement, r8 the changes without signs, r9 what sums saturate to, r10 how many did, r11 stride, r12 where signs are, lr the end.
+ */
+__attribute__((naked, noinline)) static uint32_t nrl_sweep_quads(nrl_quad_t *traces NRL_UNUSED, unsigned stride NRL_UNUSED,
+                                                                 const uint8_t *signs NRL_UNUSED, unsigned units NRL_UNUSED,
+                                                                 uint32_t changes NRL_UNUSED)
 {
+    __asm__(".syntax unified\n\t"
+            "push {r4-r7, lr}\n\t"
+            "mov r4, r8\n\t"
+            "mov r5, r9\n\t"
+            "mov r6, r10\n\t"
+            "mov r7, r11\n\t"
+            "push {r4-r7}\n\t"
+            "ldr r4, [sp, #36]\n\t"
+            "ldr r6, =0x80808080\n\t"
+            "mov r11, r1\n\t"
+            "mov r12, r2\n\t"
+            "muls r3, r1, r3\n\t"
+            "adds r3, r3, r0\n\t"
+            "mov lr, r3\n\t"
+            "movs r5, r4\n\t"
+            "bics r5, r6\n\t"
+            "mov r8, r5\n\t"
+            "movs r5, r4\n\t"
+            "ands r5, r6\n\t"
+            "lsrs r5, r5, #7\n\t"
+            "mvns r7, r6\n\t"
+            "adds r5, r5, r7\n\t" /* 127 where a change is positive, else -128 */
+            "mov r9, r5\n\t"
+            "movs r1, #0\n\t"
+            "mov r10, r1\n\t"
+            "1:\n\t"
+            "lsrs r1, r1, #1\n\t"
+            "beq 4f\n\t"
+            "2:\n\t"
+            "sbcs r7, r7\n\t" /* 0 where the sign is a one, else all ones */
+            "ldr r2, [r0]\n\t"
+            "eors r2, r7\n\t"
+            "movs r3, r2\n\t"
+            "eors r3, r4\n\t"
+            "bics r2, r6\n\t"
+            "add r2, r8\n\t" /* no carry leaves its byte */
+            "movs r5, r2\n\t"
+            "eors r5, r4\n\t"
+            "bics r5, r3\n\t"
+            "ands r3, r6\n\t"
+            "eors r2, r3\n\t"
+            "ands r5, r6\n\t"
+            "bne 5f\n\t"
+            "3:\n\t"
+            "eors r2, r7\n\t"
+            "str r2, [r0]\n\t"
+            "add r0, r11\n\t"
+            "cmp r0, lr\n\t"
+            "bne 1b\n\t"
+            "mov r0, r10\n\t"
+            "pop {r4-r7}\n\t"
+            "mov r8, r4\n\t"
+            "mov r9, r5\n\t"
+            "mov r10, r6\n\t"
+            "mov r11, r7\n\t"
+            "pop {r4-r7, pc}\n\t"
+            "4:\n\t" /* signs of the next eight units, and a one that tells their end */
+            "mov r3, r12\n\t"
+            "ldrb r1, [r3]\n\t"
+            "adds r3, #1\n\t"
+            "mov r12, r3\n\t"
+            "adds r1, #255\n\t"
+            "adds r1, #1\n\t"
+            "lsrs r1, r1, #1\n\t"
+            "b 2b\n\t"
+            "5:\n\t"
+            "lsrs r3, r5, #7\n\t"
+            "add r10, r3\n\t"
+            "lsls r5, r5, #1\n\t"
+            "subs r5, r5, r3\n\t" /* all bits of bytes that saturated */
+            "bics r2, r5\n\t"
+            "mov r3, r9\n\t"
+            "ands r3, r5\n\t"
+            "orrs r2, r3\n\t"
+            "b 3b\n\t"
+            ".ltorg\n\t");
+}
+
+static inline uint32_t nrl_trace_quads(int8_t *traces, unsigned stride, const uint8_t *signs, unsigned units, uint32_t changes)
+{
+    return nrl_sum_of_bytes(nrl_sweep_quads((nrl_quad_t *)(void *)traces, stride, signs, units, changes));
+}
+#else
+NRL_BEGIN_FAST
+static NRL_NOINLINE uint32_t nrl_trace_quads(int8_t *traces, unsigned stride, const uint8_t *signs, unsigned units, uint32_t changes)
+{
+#if !NRL_KERNEL_MULTIPLIES
+    const uint32_t low_changes = changes & ~NRL_QUAD_SIGNS;
+    const uint32_t limits = ~NRL_QUAD_SIGNS + ((changes & NRL_QUAD_SIGNS) >> 7); /* 127 where a change is positive, else -128 */
+#endif
+    uint32_t saturated = 0;
+
+    for (unsigned i = 0; i < units; i += 8u) {
+        const unsigned last = units - i >= 8u ? 0x100u : 1u << (units - i);
+        unsigned bits = (*signs++ & (last - 1u)) | last;
+
+        do {
+            nrl_quad_t *const place = (nrl_quad_t *)(void *)traces;
+            const uint32_t flip = (bits & 1u) - 1u;
+            const uint32_t quad = *place ^ flip;
+#if NRL_KERNEL_MULTIPLIES
+            uint32_t sum, wrapped;
+
+            __asm__("qadd8 %0, %1, %2" : "=r"(sum) : "r"(quad), "r"(changes));
+            __asm__("sadd8 %0, %1, %2" : "=r"(wrapped) : "r"(quad), "r"(changes));
+            /* A sum that wraps has the other sign: adds up 128 for each. */
+            __asm__("usada8 %0, %1, %2, %0" : "+r"(saturated) : "r"((sum ^ wrapped) & NRL_QUAD_SIGNS), "r"(0));
+#else
+            const uint32_t unlike = quad ^ changes;
+            const uint32_t low = (quad & ~NRL_QUAD_SIGNS) + low_changes; /* no carry leaves its byte */
+            const uint32_t lost = (low ^ changes) & ~unlike & NRL_QUAD_SIGNS;
+            uint32_t sum = low ^ (unlike & NRL_QUAD_SIGNS);
+
+            if (lost != 0u) {
+                const uint32_t ones = lost >> 7;
+                const uint32_t bytes = (lost << 1) - ones;
+
+                sum = (sum & ~bytes) | (limits & bytes);
+                saturated += ones;
+            }
+#endif
+            *place = sum ^ flip;
+            traces += stride;
+            bits >>= 1;
+        } while (bits != 1u);
+    }
 #if NRL_KERNEL_MULTIPLIES
     return saturated >> 7;
 #else
-    return saturated;
+    return nrl_sum_of_bytes(saturated);
 #endif
 }
+NRL_END_FAST
+#endif
 
 /* sum + weights[0] * values[0] + ...; `count` is a constant. */
 static NRL_INLINE int32_t nrl_octet_dot(const int8_t *weights, const int16_t *values, unsigned count, int32_t sum)
