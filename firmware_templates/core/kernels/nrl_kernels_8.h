@@ -23,10 +23,32 @@ typedef uint32_t nrl_quad_t __attribute__((may_alias));
 
 #define NRL_QUAD_SIGNS UINT32_C(0x80808080)
 
+/* A condition that the code is to be laid out for as if it were false. */
+#define NRL_SELDOM_TRUE(condition) (__builtin_expect((condition) ? 1 : 0, 0) != 0)
+
+/* Two rounds of a long loop in one, where flash is not what a core is short of. */
+#if NRL_KERNEL_MULTIPLIES && !defined(__clang__)
+#define NRL_UNROLLED_LONG _Pragma("GCC unroll 2")
+#else
+#define NRL_UNROLLED_LONG
+#endif
+
 /* A counter stops at its maximum. */
 static NRL_INLINE void nrl_count_more(uint32_t *counter, uint32_t count)
 {
     *counter = UINT32_MAX - *counter < count ? UINT32_MAX : *counter + count;
+}
+
+/* A sum of what int8 holds; *saturated counts. */
+static NRL_INLINE int32_t nrl_add_8(int32_t trace, int32_t change, uint32_t *saturated)
+{
+    const int32_t sum = trace + change;
+
+    if (sum != (int8_t)sum) {
+        ++*saturated;
+        return sum < 0 ? INT8_MIN : INT8_MAX;
+    }
+    return sum;
 }
 
 /* Of four numbers that int8 holds. */
@@ -53,7 +75,7 @@ static NRL_INLINE uint32_t nrl_sum_of_bytes(uint32_t bytes)
  * Registers: r0 traces, r1 signs, r2 the sum, r3 and r5 what is of unlike sign and what is lost, r4 the changes, r6 signs of bytes, r7 the
  * complement, r8 the changes without signs, r9 what sums saturate to, r10 how many did, r11 stride, r12 where signs are, lr the end.
  */
-__attribute__((naked, noinline)) static uint32_t nrl_sweep_quads(nrl_quad_t *traces NRL_UNUSED, unsigned stride NRL_UNUSED,
+__attribute__((naked, noinline, unused)) static uint32_t nrl_sweep_quads(nrl_quad_t *traces NRL_UNUSED, unsigned stride NRL_UNUSED,
                                                                  const uint8_t *signs NRL_UNUSED, unsigned units NRL_UNUSED,
                                                                  uint32_t changes NRL_UNUSED)
 {
@@ -141,7 +163,7 @@ static inline uint32_t nrl_trace_quads(int8_t *traces, unsigned stride, const ui
 }
 #else
 NRL_BEGIN_FAST
-static NRL_NOINLINE uint32_t nrl_trace_quads(int8_t *traces, unsigned stride, const uint8_t *signs, unsigned units, uint32_t changes)
+static NRL_NOINLINE NRL_UNUSED uint32_t nrl_trace_quads(int8_t *traces, unsigned stride, const uint8_t *signs, unsigned units, uint32_t changes)
 {
 #if !NRL_KERNEL_MULTIPLIES
     const uint32_t low_changes = changes & ~NRL_QUAD_SIGNS;
@@ -215,6 +237,30 @@ static NRL_INLINE int32_t nrl_octet_dot(const int8_t *weights, const int16_t *va
     NRL_UNROLLED
     for (; j < count; ++j) {
         sum += (int32_t)weights[j] * values[j];
+    }
+    return sum;
+}
+
+/* sum + traces[0]^2 + ...; `count` is a constant. */
+static NRL_INLINE uint32_t nrl_octet_squares(const int8_t *traces, unsigned count, uint32_t sum)
+{
+    unsigned j = 0;
+
+#if NRL_KERNEL_MULTIPLIES
+    NRL_UNROLLED
+    for (; j + 3u < count; j += 4u) {
+        const uint32_t quad = *(const nrl_quad_t *)(const void *)(traces + j);
+        uint32_t even, odd;
+
+        __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(quad));
+        __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(quad));
+        __asm__("smlad %0, %1, %1, %0" : "+r"(sum) : "r"(even));
+        __asm__("smlad %0, %1, %1, %0" : "+r"(sum) : "r"(odd));
+    }
+#endif
+    NRL_UNROLLED
+    for (; j < count; ++j) {
+        sum += (uint32_t)((int32_t)traces[j] * traces[j]);
     }
     return sum;
 }
