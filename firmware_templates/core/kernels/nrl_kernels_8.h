@@ -214,6 +214,28 @@ static NRL_NOINLINE NRL_UNUSED uint32_t nrl_trace_quads(int8_t *traces, unsigned
 NRL_END_FAST
 #endif
 
+/* The same of one trace of each unit, that of one input. */
+NRL_BEGIN_FAST
+static NRL_NOINLINE NRL_UNUSED uint32_t nrl_trace_column(int8_t *trace, unsigned stride, const uint8_t *signs, unsigned units, int32_t change)
+{
+    uint32_t saturated = 0;
+
+    for (unsigned i = 0; i < units; i += 8u) {
+        const unsigned last = units - i >= 8u ? 0x100u : 1u << (units - i);
+        unsigned bits = (*signs++ & (last - 1u)) | last;
+
+        do {
+            const int32_t flip = (int32_t)(bits & 1u) - 1;
+
+            *trace = (int8_t)(nrl_add_8(*trace ^ flip, change, &saturated) ^ flip);
+            trace += stride;
+            bits >>= 1;
+        } while (bits != 1u);
+    }
+    return saturated;
+}
+NRL_END_FAST
+
 /* sum + weights[0] * values[0] + ...; `count` is a constant. */
 static NRL_INLINE int32_t nrl_octet_dot(const int8_t *weights, const int16_t *values, unsigned count, int32_t sum)
 {
