@@ -1,4 +1,4 @@
-"""Four traces of 8 bits in a word, on the cores that have such words: every trace, every kind of change, either sign."""
+"""Four traces of 8 bits in a word, on cores that have such words: every trace, kind of change and sign."""
 
 from __future__ import annotations
 
