@@ -34,6 +34,7 @@ from nrl_edge.native import TERMINATED, TRUNCATED  # noqa: E402
 
 SEED = 3
 ONLINE = Formats(trace_frac_bits=8)
+FINE = Formats(8, 8, 5, 6, 8)
 TINY = Formats(8, 10, 5, 0, 8)
 SHAPES = {
     # What the sweeps of whole layers are written for, and their neighbours that they are not.
@@ -82,13 +83,28 @@ SHAPES = {
         4, (8,), 2, Formats(observation_frac_bits=14, trace_frac_bits=8), 1, 3, preset="actor-critic"
     ),
     "tiny": AgentConfiguration(4, (16,), 2, TINY),
-    "tiny, three actions": AgentConfiguration(6, (16,), 3, Formats(8, 10, 7, 1, 8)),
+    "tiny, fine weights, three actions": AgentConfiguration(6, (16,), 3, Formats(8, 10, 7, 1, 8)),
     "tiny, large steps": AgentConfiguration(4, (16,), 2, TINY, 0, None),
-    "tiny, fine traces": AgentConfiguration(3, (8,), 2, Formats(8, 10, 5, 6, 8), 2, None),
+    "tiny, fine traces, three inputs": AgentConfiguration(3, (8,), 2, Formats(8, 10, 5, 6, 8), 2, None),
     "tiny, coarse weights": AgentConfiguration(2, (8,), 2, Formats(8, 11, 1, 1, 8), 2),
-    "tiny, units that are no whole bytes": AgentConfiguration(4, (13,), 2, TINY),
-    "tiny, two layers": AgentConfiguration(4, (8, 8), 2, TINY),
+    "tiny, two layers of eight": AgentConfiguration(4, (8, 8), 2, TINY),
     "online, tiny, whole bytes": AgentConfiguration(5, (8,), 2, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
+    # Of 8 bits: rows that are whole words and rows that are not, signs that are no whole bytes, shifts of few and of
+    # many places.
+    "tiny, three actions": AgentConfiguration(4, (16,), 3, TINY),
+    "tiny, six inputs": AgentConfiguration(6, (8,), 3, TINY),
+    "tiny, eight inputs": AgentConfiguration(8, (24,), 2, TINY),
+    "tiny, odd inputs": AgentConfiguration(5, (16,), 2, TINY),
+    "tiny, eight units and five": AgentConfiguration(4, (13,), 2, TINY),
+    "tiny, many actions": AgentConfiguration(4, (9,), 6, TINY),
+    "tiny, fine traces": AgentConfiguration(4, (16,), 2, Formats(8, 7, 5, 6, 8), 0, None),
+    "tiny, fine traces, six inputs": AgentConfiguration(6, (16,), 3, Formats(8, 5, 7, 6, 8), 2, None),
+    "tiny, weights without fraction": AgentConfiguration(4, (8,), 2, Formats(8, 12, 0, 0, 8), 0, None),
+    "tiny, immediate reward": AgentConfiguration(4, (8,), 2, Formats(8, 10, 5, 2, 8), immediate_reward=True),
+    "tiny, two noise draws": AgentConfiguration(4, (16,), 2, Formats(8, 8, 5, 4, 8), noise_draws=2),
+    "tiny, two layers": AgentConfiguration(4, (12, 8), 2, Formats(8, 8, 5, 4, 8)),
+    "tiny, three layers": AgentConfiguration(3, (5, 12, 7), 3, Formats(8, 8, 5, 4, 8)),
+    "online, tiny, fine traces": AgentConfiguration(4, (16,), 2, FINE, 1, None, preset="actor-critic"),
     "online, tiny": AgentConfiguration(3, (9,), 3, Formats(8, 10, 5, 1, 8), 1, 3, preset="actor-critic"),
 }
 AGENT = """
@@ -200,6 +216,21 @@ def test_the_streams_saturate_what_can_be() -> None:
             counters.weight,
         ]
     assert (counted > 0).all(), counted
+
+
+def test_streams_of_8_bits_take_every_sign_to_its_limit() -> None:
+    extremes = {-128: 0, 127: 0}
+    shapes = ("tiny, fine traces", "tiny, fine traces, six inputs", "online, tiny, fine traces", "tiny, two layers")
+    for shape in shapes:
+        configuration = SHAPES[shape]
+        agent = reference_agent(configuration, EntropySettings(seed=SEED))
+        stream = stream_of(configuration)
+        for observation, reward, flag in zip(stream.observations, stream.rewards, stream.flags, strict=True):
+            agent.step(observation, int(reward), bool(flag & TERMINATED), bool(flag & TRUNCATED))
+            for limit in extremes:
+                extremes[limit] += sum(int((traces == limit).sum()) for traces in agent.traces)
+        assert agent.counters().trace > 0, shape
+    assert min(extremes.values()) > 100, extremes
 
 
 def test_another_agent_has_another_crc() -> None:
@@ -362,7 +393,7 @@ def test_weights_and_traces_that_leave_int8_are_the_reference_s(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("core_id", [core.id for core in CORES])
-@pytest.mark.parametrize("shape", ["two actions", "online", "three actions"])
+@pytest.mark.parametrize("shape", ["two actions", "online", "three actions", "tiny"])
 def test_a_source_that_ends_within_an_update_leaves_the_rest_of_the_rows(core_id: str, shape: str) -> None:
     core, configuration = find_core(core_id), SHAPES[shape]
     require_board(core.board_id)
@@ -381,7 +412,7 @@ def test_a_source_that_ends_within_an_update_leaves_the_rest_of_the_rows(core_id
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m55"])
-@pytest.mark.parametrize("shape", ["two actions", "online, three actions", "two layers"])
+@pytest.mark.parametrize("shape", ["two actions", "online, three actions", "two layers", "tiny"])
 def test_clang_takes_the_kernels_of_arm_too(cpu: str, shape: str, tmp_path: Path) -> None:
     require_tool("clang", "apt-get install clang")
     write_core(SHAPES[shape], tmp_path)
@@ -403,3 +434,8 @@ def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -
         for other in ("units that are no whole bytes", "four actions", "two layers", "tiny"):
             assert not has_sweeps(other, header)
         assert has_sweeps("odd inputs", header) == (header == "nrl_sweeps_avr.h"), "pairs of inputs are a word's affair"
+    for header in ("nrl_sweeps_8_dsp.h", "nrl_sweeps_8_thumb1.h"):
+        for shape in ("tiny", "tiny, odd inputs", "tiny, fine traces"):
+            assert "#define NRL_KERNEL_SWEEPS_8 1" in render_core(SHAPES[shape])[header]
+        for shape in ("two actions", "tiny, two layers", "tiny, two noise draws", "tiny, eight units and five"):
+            assert "#define NRL_KERNEL_SWEEPS_8 0" in render_core(SHAPES[shape])[header]
