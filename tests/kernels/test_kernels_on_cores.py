@@ -274,6 +274,31 @@ def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions
     assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
 
 
+@pytest.mark.parametrize("core_id", [core.id if core.id == "m4" else pytest.param(core.id, marks=pytest.mark.slow) for core in CORES])
+def test_output_weights_that_saturate_in_a_large_step_are_the_reference_s(core_id: str) -> None:
+    """Updates that shift by less than 16 move these by more than is left to them: both rows alike, so that errors stay large."""
+    core, configuration = find_core(core_id), AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None)
+    require_board(core.board_id)
+    observations = np.random.default_rng(1).integers(-3000, 3001, (18, 4)).astype(np.int16)
+    rewards = np.repeat([256, 1024, 512], 6).astype(np.int32)
+    flags = np.zeros(18, np.uint8)
+    flags[5::6] = TERMINATED
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    agent.weights[-1][:, :2] = 32000
+    for observation, reward, flag in zip(observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    assert agent.counters().weight > 0
+    prepared = """
+    (void)nrl_agent_init(&agent, &entropy);
+    for (unsigned k = 0; k < 2; ++k) {
+        agent.layer_1[0].output_weights[k] = agent.layer_1[1].output_weights[k] = 32000;
+    }"""
+    source = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", prepared)
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+    _, crc = run_image(core, image, Stream(observations, rewards, flags, crc_of(agent)), "nrl_agent_step")
+    assert crc == crc_of(agent), "the snapshot is not the reference's"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core_id", [core.id for core in CORES])
 @pytest.mark.parametrize("shape", ["two actions", "online", "three actions"])
