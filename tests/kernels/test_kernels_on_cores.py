@@ -65,7 +65,9 @@ SHAPES = {
     "long rows, immediate reward": AgentConfiguration(16, (12,), 2, ONLINE, immediate_reward=True),
     "long rows, two noise draws": AgentConfiguration(12, (10, 8), 2, noise_draws=2),
     "long rows, one number": AgentConfiguration(20, (10, 8), 1, policy="gaussian"),
-    "long rows, online": AgentConfiguration(12, (16, 9), 3, ONLINE, 1, 3, preset="actor-critic", critic_features="squares"),
+    "long rows, online": AgentConfiguration(
+        12, (16, 9), 3, ONLINE, 1, 3, preset="actor-critic", critic_features="squares"
+    ),
     "long odd rows": AgentConfiguration(11, (13, 9), 2),
     "two long layers": AgentConfiguration(10, (14, 11), 2),
     "three long layers": AgentConfiguration(3, (16, 26, 13), 5),
@@ -274,7 +276,9 @@ def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions
     assert check_large_weights(core_id, actions, True, 8, 30).counters().weight > 0
 
 
-@pytest.mark.parametrize("core_id", [core.id if core.id == "m4" else pytest.param(core.id, marks=pytest.mark.slow) for core in CORES])
+@pytest.mark.parametrize(
+    "core_id", [core.id if core.id == "m4" else pytest.param(core.id, marks=pytest.mark.slow) for core in CORES]
+)
 def test_output_weights_that_saturate_in_a_large_step_are_the_reference_s(core_id: str) -> None:
     """Updates that shift by less than 16 move these by more than is left to them: both rows alike, so that errors stay large."""
     core, configuration = find_core(core_id), AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None)
