@@ -55,7 +55,7 @@ def largest_draw_bytes(configuration: AgentConfiguration) -> int:
 
 
 def wide_layers(configuration: AgentConfiguration) -> list[int]:
-    """Hidden layers, from 1, whose rows are long enough for kernels that go along rows: even, so that traces are whole words."""
+    """Hidden layers, from 1, that kernels go along the rows of: long ones, and even, so that traces are whole words."""
     if configuration.formats.parameter_bits != 16 or configuration.noise_draws != 1:
         return []
     return [

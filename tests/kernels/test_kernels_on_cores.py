@@ -53,7 +53,7 @@ SHAPES = {
     "two noise draws": AgentConfiguration(4, (8,), 2, noise_draws=2),
     "two layers": AgentConfiguration(4, (10, 7), 2),
     "three layers": AgentConfiguration(3, (6, 5, 4), 3, noise_draws=2),
-    # Kernels that go along rows: words that are no whole rounds of theirs, units that are no whole groups of rows, odd neighbours.
+    # Kernels that go along rows: words that are no whole rounds of theirs, units that are no whole groups of rows.
     "long rows": AgentConfiguration(12, (9,), 3, learning_rate_exponent=2),
     "longer rows": AgentConfiguration(44, (16,), 2, Formats(observation_frac_bits=9)),
     "longest rows": AgentConfiguration(64, (128, 4), 2),
@@ -280,7 +280,7 @@ def test_rows_that_leave_the_row_limit_are_the_reference_s(core_id: str, actions
     "core_id", [core.id if core.id == "m4" else pytest.param(core.id, marks=pytest.mark.slow) for core in CORES]
 )
 def test_output_weights_that_saturate_in_a_large_step_are_the_reference_s(core_id: str) -> None:
-    """Updates that shift by less than 16 move these by more than is left to them: both rows alike, so that errors stay large."""
+    """Updates that shift by less than 16, of two rows alike, so that errors stay large."""
     core, configuration = find_core(core_id), AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None)
     require_board(core.board_id)
     observations = np.random.default_rng(1).integers(-3000, 3001, (18, 4)).astype(np.int16)
