@@ -346,3 +346,47 @@ def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -
         for other in ("units that are no whole bytes", "four actions", "two layers", "tiny"):
             assert not has_sweeps(other, header)
         assert has_sweeps("odd inputs", header) == (header == "nrl_sweeps_avr.h"), "pairs of inputs are a word's affair"
+
+
+@pytest.mark.parametrize("exponent", [0, 3], ids=["coarse", "fine"])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_weights_of_long_rows_that_saturate_are_the_reference_s(core_id: str, exponent: int) -> None:
+    """Rows of layer 1 stay far within their limit: nothing but the weight itself tells. Those of layer 2 do not."""
+    core, configuration = (
+        find_core(core_id),
+        AgentConfiguration(12, (12, 6), 2, Formats(trace_frac_bits=12), exponent, None),
+    )
+    require_board(core.board_id)
+    observations = np.random.default_rng(2).integers(-3000, 3001, (24, 12)).astype(np.int16)
+    rewards = np.repeat([256, 1024, 512, 2048], 6).astype(np.int32)
+    flags = np.zeros(24, np.uint8)
+    flags[5::6] = TERMINATED
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    for layer in (0, 1):
+        agent.weights[layer][:, 0] = 32767
+        agent.weights[layer][:, 1:] = 0
+        agent.weights[layer][:, 11] = -32700 * layer
+    agent.weights[2][0] = 900
+    for observation, reward, flag in zip(observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    assert agent.counters().weight > 0
+    prepared = "(void)nrl_agent_init(&agent, &entropy);"
+    for layer in (1, 2):
+        prepared += f"""
+    for (unsigned i = 0; i < NRL_HIDDEN_{layer}; ++i) {{
+        agent.layer_{layer}[i].weights[0] = 32767;
+        agent.layer_{layer}[i].weights[11] = {-32700 * (layer - 1)};
+        for (unsigned j = 1; j < 11u; ++j) {{
+            agent.layer_{layer}[i].weights[j] = 0;
+        }}
+    }}"""
+    prepared += """
+    for (unsigned i = 0; i < NRL_HIDDEN_2; ++i) {
+        agent.layer_2[i].output_weights[0] = 900;
+    }
+    nrl_find_row_bound(&agent);"""
+    source = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", prepared)
+    source = source.replace('#include "nrl_agent.h"', '#include "nrl_internal.h"')
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+    _, crc = run_image(core, image, Stream(observations, rewards, flags, crc_of(agent)), "nrl_agent_step")
+    assert crc == crc_of(agent), "the snapshot is not the reference's"
