@@ -305,7 +305,7 @@ def test_output_weights_that_saturate_in_a_large_step_are_the_reference_s(core_i
 
 @pytest.mark.slow
 @pytest.mark.parametrize("core_id", [core.id for core in CORES])
-@pytest.mark.parametrize("shape", ["two actions", "online", "three actions"])
+@pytest.mark.parametrize("shape", ["two actions", "online", "three actions", "long rows"])
 def test_a_source_that_ends_within_an_update_leaves_the_rest_of_the_rows(core_id: str, shape: str) -> None:
     core, configuration = find_core(core_id), SHAPES[shape]
     require_board(core.board_id)
