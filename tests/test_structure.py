@@ -163,7 +163,7 @@ def test_kernels_know_an_instruction_set_and_no_chip(path: Path) -> None:
     # What reaches a peripheral or the processor's state: AVR's I/O space, coprocessors, system registers.
     instructions = " ".join(re.findall(r'"([^"\n]*)"', re.sub(r"\{[%#].*?[%#]\}", " ", code, flags=re.DOTALL)))
     # The flags of arithmetic, of which Q tells that something saturated, are any program's own.
-    instructions = re.sub(r"msr APSR_nzcvq, %\d|mrs %\d, APSR\b(?!_)", " ", instructions)
+    instructions = re.sub(r"msr APSR_nzcvq, (%\d|r\d+|lr)|mrs (%\d|r\d+), APSR\b(?!_)", " ", instructions)
     assert not re.search(r"(^|\\t| )(in|out|sbi|cbi|mcr|mrc|msr|mrs|cps\w*|csr\w+|svc|wfi)\s", instructions)
     if path.name.startswith("nrl_kernels") and "portable" in path.name:
         assert "asm" not in code

@@ -54,6 +54,17 @@ def largest_draw_bytes(configuration: AgentConfiguration) -> int:
     return max(step_draw_bytes(configuration), initial, widest)
 
 
+def wide_layers(configuration: AgentConfiguration) -> list[int]:
+    """Hidden layers, from 1, that kernels go along the rows of: long ones, and even, so that traces are whole words."""
+    if configuration.formats.parameter_bits != 16 or configuration.noise_draws != 1:
+        return []
+    return [
+        layer
+        for layer, (rows, columns) in enumerate(configuration.weight_shapes[:-1], start=1)
+        if columns > 8 and columns % 2 == 0 and rows >= 4
+    ]
+
+
 def preset_code(configuration: AgentConfiguration) -> int:
     """NRL_PRESET: 0 for preset edge, 1, 2, 3 for preset actor-critic with a critic of products, squares, cubes."""
     return 1 + CRITIC_FEATURES.index(configuration.critic_features) if configuration.online else 0
@@ -70,6 +81,7 @@ def render_core(configuration: AgentConfiguration, default_seed: int = 0) -> dic
         "step_draw_bytes": step_draw_bytes(configuration),
         "largest_draw_bytes": largest_draw_bytes(configuration),
         "preset_code": preset_code(configuration),
+        "wide_layers": wide_layers(configuration),
         "default_seed": default_seed,
         "seed_state": seed_state(default_seed),
     }

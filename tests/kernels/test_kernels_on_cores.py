@@ -59,6 +59,25 @@ SHAPES = {
     "two noise draws": AgentConfiguration(4, (8,), 2, noise_draws=2),
     "two layers": AgentConfiguration(4, (10, 7), 2),
     "three layers": AgentConfiguration(3, (6, 5, 4), 3, noise_draws=2),
+    # Kernels that go along rows: words that are no whole rounds of theirs, units that are no whole groups of rows.
+    "long rows": AgentConfiguration(12, (9,), 3, learning_rate_exponent=2),
+    "longer rows": AgentConfiguration(44, (16,), 2, Formats(observation_frac_bits=9)),
+    "longest rows": AgentConfiguration(64, (128, 4), 2),
+    "long rows, many actions": AgentConfiguration(10, (7,), 16),
+    "long rows, fine traces": AgentConfiguration(18, (8,), 4, Formats(trace_frac_bits=12), 0, None),
+    "long rows, coarse weights": AgentConfiguration(14, (10, 8), 2, Formats(weight_frac_bits=2), 4, None),
+    "long rows, fine weights": AgentConfiguration(10, (24, 6), 3, Formats(weight_frac_bits=15), 0, None),
+    "long rows, small steps": AgentConfiguration(4, (22, 12), 3, Formats(trace_frac_bits=12), 3, None),
+    "long rows, immediate reward": AgentConfiguration(16, (12,), 2, ONLINE, immediate_reward=True),
+    "long rows, two noise draws": AgentConfiguration(12, (10, 8), 2, noise_draws=2),
+    "long rows, one number": AgentConfiguration(20, (10, 8), 1, policy="gaussian"),
+    "long rows, online": AgentConfiguration(
+        12, (16, 9), 3, ONLINE, 1, 3, preset="actor-critic", critic_features="squares"
+    ),
+    "long odd rows": AgentConfiguration(11, (13, 9), 2),
+    "two long layers": AgentConfiguration(10, (14, 11), 2),
+    "three long layers": AgentConfiguration(3, (16, 26, 13), 5),
+    "three layers, three rows": AgentConfiguration(2, (12, 3, 4), 2),
     "online": AgentConfiguration(4, (16,), 2, ONLINE, 1, 3, preset="actor-critic"),
     "online, three actions": AgentConfiguration(6, (8,), 3, ONLINE, 1, None, preset="actor-critic"),
     "online, fine traces": AgentConfiguration(4, (16,), 2, Formats(trace_frac_bits=12), 2, None, preset="actor-critic"),
@@ -391,9 +410,36 @@ def test_weights_and_traces_that_leave_int8_are_the_reference_s(
     assert crc == crc_of(agent), f"{shape} on {core.name}: the snapshot is not the reference's"
 
 
+@pytest.mark.parametrize(
+    "core_id", [core.id if core.id == "m4" else pytest.param(core.id, marks=pytest.mark.slow) for core in CORES]
+)
+def test_output_weights_that_saturate_in_a_large_step_are_the_reference_s(core_id: str) -> None:
+    """Updates that shift by less than 16, of two rows alike, so that errors stay large."""
+    core, configuration = find_core(core_id), AgentConfiguration(4, (8,), 2, Formats(trace_frac_bits=12), 0, None)
+    require_board(core.board_id)
+    observations = np.random.default_rng(1).integers(-3000, 3001, (18, 4)).astype(np.int16)
+    rewards = np.repeat([256, 1024, 512], 6).astype(np.int32)
+    flags = np.zeros(18, np.uint8)
+    flags[5::6] = TERMINATED
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    agent.weights[-1][:, :2] = 32000
+    for observation, reward, flag in zip(observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    assert agent.counters().weight > 0
+    prepared = """
+    (void)nrl_agent_init(&agent, &entropy);
+    for (unsigned k = 0; k < 2; ++k) {
+        agent.layer_1[0].output_weights[k] = agent.layer_1[1].output_weights[k] = 32000;
+    }"""
+    source = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", prepared)
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+    _, crc = run_image(core, image, Stream(observations, rewards, flags, crc_of(agent)), "nrl_agent_step")
+    assert crc == crc_of(agent), "the snapshot is not the reference's"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core_id", [core.id for core in CORES])
-@pytest.mark.parametrize("shape", ["two actions", "online", "three actions", "tiny"])
+@pytest.mark.parametrize("shape", ["two actions", "online", "three actions", "long rows", "tiny"])
 def test_a_source_that_ends_within_an_update_leaves_the_rest_of_the_rows(core_id: str, shape: str) -> None:
     core, configuration = find_core(core_id), SHAPES[shape]
     require_board(core.board_id)
@@ -439,3 +485,47 @@ def test_sweeps_in_assembly_are_rendered_for_the_shapes_they_are_written_for() -
             assert "#define NRL_KERNEL_SWEEPS_8 1" in render_core(SHAPES[shape])[header]
         for shape in ("two actions", "tiny, two layers", "tiny, two noise draws", "tiny, eight units and five"):
             assert "#define NRL_KERNEL_SWEEPS_8 0" in render_core(SHAPES[shape])[header]
+
+
+@pytest.mark.parametrize("exponent", [0, 3], ids=["coarse", "fine"])
+@pytest.mark.parametrize("core_id", LARGE_CORES)
+def test_weights_of_long_rows_that_saturate_are_the_reference_s(core_id: str, exponent: int) -> None:
+    """Rows of layer 1 stay far within their limit: nothing but the weight itself tells. Those of layer 2 do not."""
+    core, configuration = (
+        find_core(core_id),
+        AgentConfiguration(12, (12, 6), 2, Formats(trace_frac_bits=12), exponent, None),
+    )
+    require_board(core.board_id)
+    observations = np.random.default_rng(2).integers(-3000, 3001, (24, 12)).astype(np.int16)
+    rewards = np.repeat([256, 1024, 512, 2048], 6).astype(np.int32)
+    flags = np.zeros(24, np.uint8)
+    flags[5::6] = TERMINATED
+    agent = reference_agent(configuration, EntropySettings(seed=SEED))
+    for layer in (0, 1):
+        agent.weights[layer][:, 0] = 32767
+        agent.weights[layer][:, 1:] = 0
+        agent.weights[layer][:, 11] = -32700 * layer
+    agent.weights[2][0] = 900
+    for observation, reward, flag in zip(observations, rewards, flags, strict=True):
+        agent.step(observation, int(reward), bool(flag & TERMINATED), False)
+    assert agent.counters().weight > 0
+    prepared = "(void)nrl_agent_init(&agent, &entropy);"
+    for layer in (1, 2):
+        prepared += f"""
+    for (unsigned i = 0; i < NRL_HIDDEN_{layer}; ++i) {{
+        agent.layer_{layer}[i].weights[0] = 32767;
+        agent.layer_{layer}[i].weights[11] = {-32700 * (layer - 1)};
+        for (unsigned j = 1; j < 11u; ++j) {{
+            agent.layer_{layer}[i].weights[j] = 0;
+        }}
+    }}"""
+    prepared += """
+    for (unsigned i = 0; i < NRL_HIDDEN_2; ++i) {
+        agent.layer_2[i].output_weights[0] = 900;
+    }
+    nrl_find_row_bound(&agent);"""
+    source = AGENT.replace("SEEDED", SEEDED).replace("(void)nrl_agent_init(&agent, &entropy);", prepared)
+    source = source.replace('#include "nrl_agent.h"', '#include "nrl_internal.h"')
+    image = build(core, {**agent_sources(configuration, SEED), "agent.c": source}, configuration.inputs)
+    _, crc = run_image(core, image, Stream(observations, rewards, flags, crc_of(agent)), "nrl_agent_step")
+    assert crc == crc_of(agent), "the snapshot is not the reference's"
