@@ -12,6 +12,8 @@ from nrl_edge.fixedpoint.measured_rules import Ranges
 from nrl_edge.fixedpoint.range_report import QuantityRange
 
 VALUE_LIMIT, CRITIC_WEIGHT_LIMIT, ERROR_LIMIT, BLOCK_ERROR_LIMIT = 64.0, 64.0, 8.0, 1.0
+LEAST_DISCOUNTED_REWARD = 2.0**-16
+"""Half of the last bit of what a reward adds to a prediction error."""
 LEAST_ERROR = 2.0**-13
 """Half of the last bit of an error that the critic learns from."""
 LEAST_UPDATE = 2.0**-25
@@ -19,8 +21,8 @@ LEAST_UPDATE = 2.0**-25
 MAX_LARGE_VALUES = 0.01
 """Share of values that may be beyond their limit."""
 REFUSED_ERRORS, REFUSED_UPDATES = 0.5, 0.9
-"""Shares of prediction errors and of changes of the critic's weights that may round to zero. Agents have learned with
-half of the changes lost: small ones, of features that say little."""
+"""Shares of rewards and of prediction errors, and of changes of the critic's weights, that may round to zero. Agents
+have learned with half of the changes lost: small ones, of features that say little."""
 DIVERGED = 4.0
 """So many times the largest reward a value is not: it is an average of rewards."""
 REWARD_REMEDY = "the rewards of the environment, for example with gymnasium.wrappers.TransformReward"
@@ -31,8 +33,8 @@ def critic_diverges(ranges: Ranges) -> bool:
     return ranges.value.share_above(DIVERGED * ranges.reward.maximum) > MAX_LARGE_VALUES
 
 
-def check_critic(ranges: Ranges) -> None:
-    """Raise ConfigurationError where a critic in fixed point would not learn."""
+def check_critic(ranges: Ranges, discount_exponent: int) -> None:
+    """Raise ConfigurationError where a critic in fixed point would not learn with a discount of 1 - 2^-G."""
     if critic_diverges(ranges):
         raise ConfigurationError(
             f"the critic diverges: its values are as large as {ranges.value.maximum:.3g}, with rewards of "
@@ -43,6 +45,12 @@ def check_critic(ranges: Ranges) -> None:
         raise ConfigurationError(
             f"the critic's values are as large as {ranges.value.maximum:.3g} (rewards as {ranges.reward.maximum:.3g}), "
             f"and end at {VALUE_LIMIT:g}: divide {REWARD_REMEDY}"
+        )
+    lost = ranges.reward.lost_below(LEAST_DISCOUNTED_REWARD * 2.0**discount_exponent)
+    if lost > REFUSED_ERRORS:
+        raise ConfigurationError(
+            f"{lost:.0%} of the rewards, {ranges.reward.maximum:.3g} at most, round to zero where they are divided by "
+            f"2^{discount_exponent} for discount 1 - 2^-{discount_exponent}: multiply {REWARD_REMEDY}"
         )
     lost = ranges.prediction_error.lost_below(LEAST_ERROR)
     if lost > REFUSED_ERRORS:

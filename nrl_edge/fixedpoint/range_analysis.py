@@ -48,6 +48,8 @@ BOUND_SLACK = 16.0
 """Bounds of an observation space count up to so many times what was seen; looser ones would cost over four bits."""
 MIN_RESOLVED_STEPS = 16.0
 """Steps of the format that a typical observation is to be large."""
+TYPICAL_OBSERVATION = 0.25
+"""Scaled observations that are typically at least so large are not too small for the weights."""
 MIN_WEIGHT_FRAC_BITS = 8
 MAX_LOST_SHARE = 0.08
 """Traces get more bits where a larger share of the hidden updates would be rounded to zero."""
@@ -125,7 +127,7 @@ class _Chooser:
         self._reward = self._choose_reward()
         self._check_update()
         if ranges.online:
-            check_critic(ranges)
+            check_critic(ranges, self._discount_exponent)
 
     def formats(self) -> Formats:
         """What was chosen. Raises ConfigurationError where two of them do not go together."""
@@ -182,6 +184,12 @@ class _Chooser:
                 )
                 self._reasons["weight"] = why
                 return bits
+        seen = HEADROOM * ranges.weight.maximum
+        fits = seen < 2.0 ** (self._bits - 1 - least) and row <= ROW_LIMIT / 2.0**least
+        if fits and ranges.observation.rms >= TYPICAL_OBSERVATION:
+            # Not the scale is at fault: the few hidden units that were drawn hardly tell observations apart.
+            self._reasons["weight"] = f"widest format: as drawn, hidden units would need weights of {largest:.3g}"
+            return least
         raise ConfigurationError(
             f"weights as large as {largest:.3g}, in rows of {row:.3g}, would be needed to act decisively, which "
             f"{self._bits} bits with at least {least} fraction bits do not hold: typical scaled observations are only "
@@ -313,9 +321,8 @@ class _Chooser:
         parameter_format = f"int{self._bits} Q"
         observation_bound = self._observation_bound if math.isfinite(self._observation_bound) else None
         activity_bound = float(ranges.input_maxima.max()) * ranges.row_norm[0].maximum
-        trace_steps = f"{1 if ranges.immediate else self._episode_steps} steps"
-        if ranges.online:
-            trace_steps = f"blocks of {self._learning.block_steps} steps, halved one after the other"
+        steps = f"{1 if ranges.immediate else self._episode_steps} steps"
+        series = f"the largest step, {self._learning.block_steps} a block, blocks halved one after the other"
 
         def line(
             quantity: str, format_text: str, limit: float, seen: Magnitudes, bound: float | None, reason: str
@@ -387,7 +394,7 @@ class _Chooser:
                 trace_limit,
                 ranges.trace,
                 self._trace_bound(),
-                f"{self._reasons['trace']}; bound: {trace_steps}, 99%",
+                f"{self._reasons['trace']}; bound: {series if ranges.online else f'{steps}, 99%'}",
             ),
             line(
                 "reward" if self._money is ranges.reward else "return",
@@ -396,7 +403,7 @@ class _Chooser:
                 self._money,
                 self._return_bound(),
                 f"{self._reasons['reward']}; bound: the largest reward"
-                + ("" if self._money is ranges.reward else f" times {trace_steps}"),
+                + ("" if self._money is ranges.reward else f" times {steps}"),
             ),
             *self._error_quantities(),
             QuantityRange(

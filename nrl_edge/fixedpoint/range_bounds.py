@@ -22,32 +22,31 @@ def largest_share(ranges: Ranges) -> float:
 
 
 def trace_bound(ranges: Ranges, episode_steps: int, block_steps: int) -> float:
-    """What no trace of a whole run exceeds with a probability of 99%.
+    """What no trace exceeds.
 
-    What a step adds has mean 0 given all before it (signs are fair, and a policy's log-gradient has mean 0), so traces
-    are martingales: P(|e| > b sigma) <= 2 exp(-b^2 / 2), sigma^2 being the sum of the squares of what the steps add
-    (Hoeffding, Azuma, with the root mean square for the largest step), over all parameters and the episodes of a long
-    run.
+    A trace of preset edge holds the steps of an episode. What a step adds has mean 0 given all before it (signs are
+    fair, and a policy's log-gradient has mean 0), so traces are martingales: P(|e| > b sqrt(T) sigma) is at most
+    2 exp(-b^2 / 2) (Hoeffding, Azuma, with the root mean square for the largest step), over all parameters and the
+    episodes of a long run.
 
-    A trace of preset edge holds the steps of an episode. One of preset actor-critic holds S steps of a block, half of
-    each of the block before, and so on: by geometric series it never exceeds S / (1 - 1/2) of the largest step, and
-    sigma^2 is S / (1 - 1/4) squares of a typical one.
+    One of preset actor-critic holds S steps of a block, half of each of the block before, and so on: by geometric
+    series it never exceeds S / (1 - 1/2) of the largest step. So few steps have no tails to derive, and the largest one
+    that was seen takes the place of the largest possible.
     """
+    steps = 1.0 if ranges.immediate else float(max(1, episode_steps))
+    worst = steps * largest_share(ranges)
+    if ranges.immediate:
+        return worst
+    if ranges.online:
+        # All draws of a step may agree.
+        largest = max(ranges.noise_draws * ranges.hidden_share.maximum, ranges.output_share.maximum)
+        return min(worst, min(steps, block_steps / (1.0 - BLOCK_TRACE_DECAY)) * largest)
     sizes = ranges.sizes
     parameters = sum(sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1))
-    if ranges.immediate:
-        return largest_share(ranges)
-    steps = squares = float(max(1, episode_steps))
-    traces = parameters * RUN_EPISODES
-    if ranges.online:
-        steps = min(steps, block_steps / (1.0 - BLOCK_TRACE_DECAY))
-        squares = min(squares, block_steps / (1.0 - BLOCK_TRACE_DECAY**2))
-        traces *= math.ceil(episode_steps / block_steps)
-    worst = steps * largest_share(ranges)
+    factor = math.sqrt(2.0 * math.log(2.0 * parameters * RUN_EPISODES / TRACE_FAILURE))
     # The draws of a step are independent, each with its part of the share.
     typical = max(math.sqrt(ranges.noise_draws) * ranges.hidden_share.rms, ranges.output_share.rms)
-    factor = math.sqrt(2.0 * math.log(2.0 * traces / TRACE_FAILURE))
-    return worst if steps == 1.0 else min(worst, factor * math.sqrt(squares) * typical)
+    return worst if steps == 1.0 else min(worst, factor * math.sqrt(steps) * typical)
 
 
 def difference_bound(ranges: Ranges, row_limit: float) -> float:

@@ -102,7 +102,8 @@ def _predictions(
     saturated_weights = configuration.parameters * ranges.weight.share_above(weight) + saturated_rows
     weight_values = configuration.parameters + rows
     return [
-        ("observation", steps * sizes[0], ranges.observation.share_above(activity)),
+        # Inputs that arrive at the limit count, those that came to just this too (section 8).
+        ("observation", steps * sizes[0], ranges.observation.share_above(activity * (1.0 - 2.0**-15))),
         ("pre_activation", steps * hidden, ranges.pre_activation.share_above(activity)),
         ("difference", steps * draws * (sum(sizes[2:]) + 1), ranges.difference.share_above(DIFFERENCE_LIMIT)),
         ("trace", steps * trace_values, saturated_traces / trace_values),

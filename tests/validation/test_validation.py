@@ -63,6 +63,7 @@ episodes = {episodes}
 {learning}
 [arithmetic]
 kind = "{kind}"
+{formats}
 """
 
 
@@ -75,6 +76,7 @@ def pendulum(**changes: object) -> Experiment:
         "episodes": 12,
         "learning": "",
         "kind": "int16",
+        "formats": "",
     }
     return parse_experiment(PENDULUM.format(**(defaults | changes)))
 
@@ -154,14 +156,19 @@ def test_alignment_sees_an_agent_that_acts_by_other_numbers(monkeypatch: pytest.
     assert alignment(pendulum()).details["cosine"] < -0.9
 
 
-def test_a_line_that_cannot_be_had_says_why_and_fails_nothing() -> None:
-    for experiment, why in (
-        (pendulum(), "continuous"),
-        (cartpole(learning='preset = "actor-critic"', rate="2^-1"), "learning at the end of episodes"),
-    ):
-        finding = validation._saturation(experiment, resolve_agent(experiment), [1, 2], validation._no_stage)
-        assert (finding.holds, finding.applies, finding.verdict) == (True, False, "does not apply")
-        assert why in finding.figure
+@pytest.mark.parametrize("formats", ["", "formats.trace_frac_bits = 12"], ids=["auto", "too fine"])
+@pytest.mark.parametrize("made", ["actor-critic", "pendulum", "pendulum edge"])
+def test_saturation_is_predicted_for_every_kind_of_agent(made: str, formats: str) -> None:
+    if made == "actor-critic":
+        experiment = cartpole(learning='preset = "actor-critic"', rate="2^-1", formats=formats)
+    else:
+        experiment = pendulum(preset="edge" if made == "pendulum edge" else "actor-critic", formats=formats)
+    finding = validation._saturation(experiment, resolve_agent(experiment), [1, 2], validation._no_stage)
+    assert finding.holds, finding.figure
+    if not formats:
+        assert all(finding.details[name]["counted"] == 0 for name in ("observation", "pre_activation", "trace"))
+    elif made != "pendulum":
+        assert finding.details["trace"]["counted"] > 0, "too fine a format saturates"
 
 
 def test_formats_in_which_hidden_layers_could_not_learn_are_refused_before_anything_runs() -> None:
@@ -320,5 +327,5 @@ def test_the_command_on_continuous_actions(
         "the formats hold what is computed in them",
     ):
         assert verdicts[claim] == "holds", result
-    assert verdicts["no more saturates than the range analysis predicts"] == "does not apply"
+    assert verdicts["no more saturates than the range analysis predicts"] == "holds"
     assert set(verdicts) >= {"fixed point learns level with float64", "it learns level with REINFORCE"}
