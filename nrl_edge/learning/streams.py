@@ -48,27 +48,21 @@ class RandomStreams:
         )
         self._outputs = outputs
         self._uniform: Floats = np.empty((BLOCK_STEPS, batch, outputs) if outputs else (BLOCK_STEPS, batch))
-        self._step_noise: Floats = np.empty((batch, units))
         self._step = BLOCK_STEPS
 
     def next(self) -> tuple[Floats, Floats]:
-        """Noise (B, units) and uniform numbers (B,), or normal ones (B, outputs), of the next step.
-
-        Nobody may keep them: the next call writes where they are.
-        """
+        """Noise (B, units) and uniform numbers (B,), or normal ones (B, outputs), of the next step."""
         if self._step == BLOCK_STEPS:
             self._refill()
         step = self._step
         self._step += 1
-        self._step_noise[...] = self._noise[step]
-        return self._step_noise, self._uniform[step]
+        return self._noise[step].astype(np.float64), self._uniform[step]
 
     def keep(self, rows: NDArray[np.intp]) -> None:
         """Go on with these agents only, in this order."""
         self._generators = [self._generators[row] for row in rows]
         self._noise = np.ascontiguousarray(self._noise[:, rows])
         self._uniform = np.ascontiguousarray(self._uniform[:, rows])
-        self._step_noise = np.empty((len(rows), self._units))
 
     def _refill(self) -> None:
         for row, generator in enumerate(self._generators):
