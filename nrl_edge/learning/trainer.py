@@ -24,12 +24,14 @@ from nrl_edge.learning.reinforce import Reinforce
 from nrl_edge.learning.rmhl import Rmhl
 from nrl_edge.learning.settings import LearningSettings, settings_for_batch
 from nrl_edge.learning.streams import RandomStreams, agent_generator
-from nrl_edge.tasks.batched import make_batched_task
-from nrl_edge.tasks.seeding import episode_seed
+from nrl_edge.tasks.batched import BatchedTask, ExpectsEpisodes, make_batched_task
+from nrl_edge.tasks.seeding import episode_seeds
 from nrl_edge.tasks.task import TaskSettings, scale_exponents
 
 Floats = NDArray[np.float64]
 
+EPISODES_AHEAD = 128
+"""Episodes of an agent whose seeds are worked out together."""
 THRESHOLD_EPISODES = 100
 """A task is solved when the mean return of so many last episodes reaches the threshold."""
 
@@ -121,6 +123,29 @@ def make_rule(
     return rule
 
 
+class _UpcomingSeeds:
+    """Seeds of the episodes of every agent, worked out and announced to the task many at a time."""
+
+    def __init__(self, seeds: Sequence[int], episodes: int, batch: BatchedTask) -> None:
+        self._seeds, self._episodes = seeds, episodes
+        self._batch = batch if isinstance(batch, ExpectsEpisodes) else None
+        self._first = [0] * len(seeds)
+        self._known = [episode_seeds(seed, 0, min(EPISODES_AHEAD, episodes)) for seed in seeds]
+        if self._batch is not None:
+            self._batch.expect([seed for known in self._known for seed in known])
+
+    def seed(self, agent: int, episode: int) -> int:
+        """The seed of an agent's episode; episodes are asked for in their order."""
+        known, first = self._known[agent], self._first[agent]
+        if episode == first + len(known):
+            first = self._first[agent] = episode
+            known = episode_seeds(self._seeds[agent], episode, min(EPISODES_AHEAD, self._episodes - episode))
+            self._known[agent] = known
+            if self._batch is not None:
+                self._batch.expect(known)
+        return known[episode - first]
+
+
 def train(
     task: TaskSettings,
     hidden: Sequence[int],
@@ -167,7 +192,8 @@ def train(
         step = 0
         agent_steps = 0
 
-        observation = batch.reset(np.arange(len(seeds)), [episode_seed(seed, 0) for seed in seeds]) * scale
+        upcoming = _UpcomingSeeds(seeds, common.episodes, batch)
+        observation = batch.reset(np.arange(len(seeds)), [upcoming.seed(index, 0) for index in agent]) * scale
         with np.errstate(over="ignore", invalid="ignore"):  # `learn` reports what diverges, in words
             while len(agent):
                 noise, uniform = streams.next()
@@ -213,7 +239,7 @@ def train(
                     episode_start[row] = step
                     if number + 1 < common.episodes:
                         again.append(row)
-                        restart.append(episode_seed(seeds[index], number + 1))
+                        restart.append(upcoming.seed(index, number + 1))
                 if again:
                     observation[again] = batch.reset(np.array(again), restart) * scale
                 rule.finish_step()

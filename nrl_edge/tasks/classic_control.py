@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_edge.tasks.many_generators import first_uniforms
 from nrl_edge.tasks.seeding import environment_generator
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,8 @@ class _ClassicControl:
     def __init__(self, batch: int) -> None:
         self._state: Floats = np.zeros((STATES, batch))
         self._steps: NDArray[np.int64] = np.zeros(batch, dtype=np.int64)
+        self._expected: dict[int, Floats] = {}
+        """First states of episodes that were announced, by seed."""
 
     @property
     def batch(self) -> int:
@@ -47,8 +50,17 @@ class _ClassicControl:
     def close(self) -> None:
         """Nothing is held."""
 
+    def expect(self, seeds: Sequence[int]) -> None:
+        """Draw the first states of episodes that will be reset with these seeds, which is cheap for many at once."""
+        limit = self._reset_limit
+        states = first_uniforms(seeds, STATES) * (limit + limit) - limit
+        self._expected.update(zip(seeds, states, strict=True))
+
     def _draw(self, seed: int) -> Floats:
         # The uniform draw of both environments' reset.
+        expected = self._expected.pop(seed, None)
+        if expected is not None:
+            return expected
         return environment_generator(seed).uniform(-self._reset_limit, self._reset_limit, STATES)
 
 
