@@ -85,6 +85,14 @@ def test_the_first_episode_starts_where_its_seed_says_and_learns_nothing():
     assert result.returns[0, 0] == result.lengths[0, 0] == result.steps[0] == steps
 
 
+def test_seeds_that_are_worked_out_ahead_are_those_of_every_episode(monkeypatch):
+    settings = LearningSettings(episodes=17)
+    at_once = train(CARTPOLE, (8,), settings, [1, 2, 3])
+    monkeypatch.setattr("nrl_edge.learning.trainer.EPISODES_AHEAD", 3)
+    in_threes = train(CARTPOLE, (8,), settings, [1, 2, 3])
+    assert np.array_equal(at_once.returns, in_threes.returns)
+
+
 def test_progress_is_told_every_episode_in_order():
     records: list[EpisodeRecord] = []
     result = train(CARTPOLE, (8,), LearningSettings(episodes=7), [1, 2, 3], records.append)
