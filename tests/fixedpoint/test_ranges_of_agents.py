@@ -237,7 +237,7 @@ def nothing_rounds_to_zero(experiment: Experiment, agent: AgentConfiguration) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(experiments())
 def test_formats_hold_what_is_computed_in_them_and_nothing_rounds_away(experiment: Experiment) -> None:
     agent = resolve_agent(experiment)
