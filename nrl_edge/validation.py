@@ -95,14 +95,10 @@ class Finding:
     """The figure that the verdict rests on, for people."""
     details: dict[str, Any]
     """The numbers, for programs."""
-    applies: bool = True
-    """False where the claim cannot be made of this experiment; `figure` says why, and nothing fails by it."""
 
     @property
     def verdict(self) -> str:
-        """holds, does not hold, or does not apply."""
-        if not self.applies:
-            return "does not apply"
+        """holds, or does not hold."""
         return "holds" if self.holds else "does not hold"
 
     def as_dict(self) -> dict[str, Any]:
@@ -314,12 +310,6 @@ def _saturation(
     experiment: Experiment, configuration: AgentConfiguration, seeds: Sequence[int], stage: Stage
 ) -> Finding:
     claim = "no more saturates than the range analysis predicts"
-    if configuration.online or configuration.continuous:
-        simulates = "learning at the end of episodes, and this preset learns within them"
-        if configuration.continuous:
-            simulates = "a choice among discrete actions, and these are continuous"
-        why = f"nothing is predicted: the range analysis simulates {simulates}; formats are those of docs/results.md"
-        return Finding(claim, True, why, {}, applies=False)
     episodes = min(experiment.learning.episodes, SATURATION_EPISODES)
     show = stage("predicted and counted saturation", episodes * len(seeds))
     done = 0

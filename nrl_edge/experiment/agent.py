@@ -12,24 +12,37 @@ import gymnasium
 from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.experiment.load import parse_experiment
-from nrl_edge.experiment.schema import AUTOMATIC, Experiment, Float64Section, FormatsSection, LearningSection
+from nrl_edge.experiment.schema import (
+    AUTOMATIC,
+    ArithmeticSection,
+    Experiment,
+    Float64Section,
+    FormatsSection,
+    LearningSection,
+)
 from nrl_edge.fixedpoint.configuration import (
     CRITIC_TRACE_DECAY,
     DEFAULT_BLOCK_STEPS,
     DEFAULT_DISCOUNT_EXPONENT,
-    ONLINE_TRACE_FRAC_BITS,
     AgentConfiguration,
     Formats,
 )
-from nrl_edge.fixedpoint.range_analysis import FixedFormats, RangeReport, analyse_ranges, choose_task_scale
+from nrl_edge.fixedpoint.proven import (
+    OBSERVATION_FRAC_BITS,
+    REWARD_FRAC_BITS,
+    proven_trace_frac_bits,
+    proven_weight_frac_bits,
+)
+from nrl_edge.fixedpoint.range_analysis import FixedFormats, analyse_ranges
+from nrl_edge.fixedpoint.range_report import RangeReport
+from nrl_edge.fixedpoint.scales import choose_online_scale, choose_task_scale
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.strict_toml import power_of_two_exponent
 from nrl_edge.tasks.task import Task, TaskSettings, make_task
 
 Result = TypeVar("Result")
 
-DEFAULT_OBSERVATION_FRAC_BITS = 10
-NARROW_FAN_IN = 64
+_FLOAT64 = ArithmeticSection("float64")
 
 
 def agent_configuration(
@@ -57,17 +70,7 @@ def agent_configuration(
         )
     immediate = experiment.task.reward == "immediate"
     online = learning.preset == "actor-critic"
-    fan_in = max(inputs, *experiment.network.hidden)
-    if kind == "int16":
-        weight, trace = (12 if fan_in <= NARROW_FAN_IN else 11), (8 if immediate else 5)
-    else:
-        weight, trace = 5, 0
-    if continuous and kind == "int16":
-        # An output is a number here, no logit that only its difference to others counts of: with 12 bits the row limit,
-        # magnitudes that sum to 16, stopped Pendulum's policies short (docs/results.md).
-        weight = 11
-    if online:
-        trace = ONLINE_TRACE_FRAC_BITS[16 if kind == "int16" else 8]
+    bits, draws = 16 if kind == "int16" else 8, learning.noise_draws or 1
     exponent = learning.learning_rate_exponent
     if exponent is None:
         raise ConfigurationError(
@@ -79,13 +82,17 @@ def agent_configuration(
 
     try:
         formats = Formats(
-            parameter_bits=16 if kind == "int16" else 8,
-            observation_frac_bits=pick(
-                chosen.observation_frac_bits, observation_frac_bits, DEFAULT_OBSERVATION_FRAC_BITS
+            parameter_bits=bits,
+            observation_frac_bits=pick(chosen.observation_frac_bits, observation_frac_bits, OBSERVATION_FRAC_BITS),
+            weight_frac_bits=pick(
+                chosen.weight_frac_bits,
+                proven_weight_frac_bits(bits, max(inputs, *experiment.network.hidden), continuous),
             ),
-            weight_frac_bits=pick(chosen.weight_frac_bits, weight),
-            trace_frac_bits=pick(chosen.trace_frac_bits, trace),
-            reward_frac_bits=pick(chosen.reward_frac_bits, 8),
+            trace_frac_bits=pick(
+                chosen.trace_frac_bits,
+                proven_trace_frac_bits(bits, online=online, immediate=immediate, noise_draws=draws),
+            ),
+            reward_frac_bits=pick(chosen.reward_frac_bits, REWARD_FRAC_BITS),
         )
         return AgentConfiguration(
             inputs=inputs,
@@ -97,7 +104,7 @@ def agent_configuration(
             immediate_reward=immediate,
             preset="actor-critic" if online else "edge",
             critic_features=learning.critic_features or "products",
-            noise_draws=learning.noise_draws or 1,
+            noise_draws=draws,
             policy="gaussian" if continuous else "softmax",
             discount_exponent=DEFAULT_DISCOUNT_EXPONENT
             if learning.discount is None
@@ -118,18 +125,13 @@ def resolve_agent(experiment: Experiment) -> AgentConfiguration:
     """
     task = make_experiment_task(experiment)
     task.close()
-    if task.continuous is not None:
-        # The analysis simulates a softmax; of a Gaussian policy nothing is known but what was measured on one task.
-        return agent_configuration(experiment, task.inputs, task.actions, continuous=True)
+    continuous = task.continuous is not None
     given = FixedFormats(**asdict(experiment.arithmetic.formats))
     if None in given and experiment.arithmetic.kind != "float64":
-        agent_configuration(experiment, task.inputs, task.actions)  # refuses what no formats would help
-        formats = experiment_ranges(experiment).formats
-        if experiment.learning.preset == "actor-critic":
-            # The analysis simulates the episodic rule: what it finds of observations holds, of traces and updates not.
-            return agent_configuration(experiment, task.inputs, task.actions, formats.observation_frac_bits)
-        experiment = explicit_experiment(experiment, formats)
-    return agent_configuration(experiment, task.inputs, task.actions)
+        # Refuses what no formats would help.
+        agent_configuration(experiment, task.inputs, task.actions, continuous=continuous)
+        experiment = explicit_experiment(experiment, experiment_ranges(experiment).formats)
+    return agent_configuration(experiment, task.inputs, task.actions, continuous=continuous)
 
 
 def experiment_ranges(experiment: Experiment) -> RangeReport:
@@ -137,7 +139,7 @@ def experiment_ranges(experiment: Experiment) -> RangeReport:
 
     Formats and scales that the file gives stay. Raises ConfigurationError where no format would do.
     """
-    return _analysed(*_cache_key(experiment))
+    return _analysed(*_analysis_key(experiment))
 
 
 def explicit_experiment(experiment: Experiment, formats: Formats | None) -> Experiment:
@@ -165,36 +167,51 @@ def experiment_scale_exponents(experiment: Experiment) -> int | tuple[int, ...]:
         return experiment.task.scale_exponents
     if experiment.learning.preset == "paper":
         return 0
-    exponents = _probed(*_cache_key(experiment))
+    online = experiment.learning.preset == "actor-critic"
+    exponents = _scaled_for_critic(*_critic_key(experiment)) if online else _probed(*_probe_key(experiment))
     return exponents if any(exponents) else 0
 
 
-def _cache_key(experiment: Experiment) -> tuple[str, str, str]:
+def _analysis_key(experiment: Experiment) -> tuple[str, str, str]:
     """Everything that an analysis depends on as text, the environment's class, and the file's name for messages."""
-    learning = replace(
-        experiment.learning,
-        rule="nrl",
-        preset="edge",
-        sigma=None,
-        episodes=1,
-        critic_features=None,
-        discount=None,
-        block_steps=None,
-        noise_draws=1,
-        float64=Float64Section(),
-    )
-    if experiment.learning.preset != "edge":
-        learning = replace(learning, learning_rate=LearningSection.learning_rate, clip=LearningSection.clip)
+    learning = replace(experiment.learning, rule="nrl", sigma=None, episodes=1, float64=Float64Section())
+    if learning.preset == "paper":
+        # Float64 alone has it; the formats are then those that the rule would need in fixed point.
+        learning = replace(LearningSection(), episodes=1)
     same = Experiment(experiment.task, experiment.network, learning, experiment.arithmetic)
+    return _key(same, experiment.name)
+
+
+def _probe_key(experiment: Experiment) -> tuple[str, str, str]:
+    """The same of what random policies see, which the task alone decides."""
+    return _key(Experiment(experiment.task), experiment.name)
+
+
+def _critic_key(experiment: Experiment) -> tuple[str, str, str]:
+    """The same of what a critic sees: whatever its network computes in."""
+    learning = replace(experiment.learning, rule="nrl", sigma=None, episodes=1, float64=Float64Section())
+    return _key(Experiment(experiment.task, experiment.network, learning, _FLOAT64), experiment.name)
+
+
+def _key(experiment: Experiment, name: str) -> tuple[str, str, str]:
     specification = gymnasium.registry.get(experiment.task.id.rpartition(":")[2])
     environment = "" if specification is None else f"{specification.entry_point!r} {specification.max_episode_steps}"
-    return replace(same, task=replace(same.task, seed=None, threshold=None)).to_toml(), environment, experiment.name
+    task = replace(experiment.task, seed=None, threshold=None)
+    return replace(experiment, task=task).to_toml(), environment, name
 
 
 @lru_cache(maxsize=64)
 def _probed(text: str, environment: str, name: str) -> tuple[int, ...]:
     task = parse_experiment(text).task
     return _named(name, lambda: choose_task_scale(TaskSettings(task.id, dict(task.kwargs))))
+
+
+@lru_cache(maxsize=64)
+def _scaled_for_critic(text: str, environment: str, name: str) -> tuple[int, ...]:
+    experiment = parse_experiment(text)
+    task = experiment.task
+    settings = TaskSettings(task.id, dict(task.kwargs), action_scale=task.action_exponents)
+    return _named(name, lambda: choose_online_scale(settings, experiment.network.hidden, learning_settings(experiment)))
 
 
 @lru_cache(maxsize=64)

@@ -1,15 +1,14 @@
 """Range analysis: which Q formats hold what an agent computes on its task, and why.
 
-The float64 `edge` rule is simulated on the task (ranges.py). Where a worst case can be derived it is put beside what
-was seen. Formats start from those that learning was proven with and move only as far as the task needs; each comes with
-its reason. What no format can hold is refused.
+The float64 rule is simulated on the task (ranges.py). Where a worst case can be derived it is put beside what was seen.
+Formats start from those that learning was proven with (proven.py) and move only as far as the task needs; each comes
+with its reason. What no format can hold is refused.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,32 +21,39 @@ from nrl_edge.fixedpoint.configuration import (
     LOGIT_FRAC_BITS,
     MAX_ACTIONS,
     MAX_INPUTS,
+    MIN_CONTINUOUS_OBSERVATION_FRAC_BITS,
+    MIN_CRITIC_OBSERVATION_FRAC_BITS,
     Formats,
 )
-from nrl_edge.fixedpoint.ranges import DIFFERENCE_LIMIT, Magnitudes, Ranges, probe_task, simulate_ranges
+from nrl_edge.fixedpoint.critic_ranges import check_critic, critic_quantities
+from nrl_edge.fixedpoint.magnitudes import Magnitudes
+from nrl_edge.fixedpoint.measured_rules import DIFFERENCE_LIMIT, Ranges
+from nrl_edge.fixedpoint.proven import (
+    OBSERVATION_FRAC_BITS,
+    REWARD_FRAC_BITS,
+    proven_trace_frac_bits,
+    proven_weight_frac_bits,
+)
+from nrl_edge.fixedpoint.range_bounds import LARGEST_NUMBER, difference_bound, return_bound, trace_bound
+from nrl_edge.fixedpoint.range_report import QuantityRange, RangeReport
+from nrl_edge.fixedpoint.ranges import probe_task, simulate_ranges
 from nrl_edge.learning.settings import LearningSettings
-from nrl_edge.tasks.task import MAX_SCALE_EXPONENT, Task, TaskSettings
+from nrl_edge.tasks.task import Task, TaskSettings
 
 Floats = NDArray[np.float64]
-
-SCALE_KEPT_LOW, SCALE_KEPT_HIGH = 0.5, 32.0
-"""An input whose largest magnitude is between these is not scaled."""
-SCALE_TARGET = 2.0
-"""All others are scaled by the power of two that takes their largest magnitude nearest to this."""
 
 HEADROOM = 2.0
 """Room above the largest magnitude that was seen."""
 BOUND_SLACK = 16.0
 """Bounds of an observation space count up to so many times what was seen; looser ones would cost over four bits."""
-PROVEN_OBSERVATION_BITS = 10
 MIN_RESOLVED_STEPS = 16.0
 """Steps of the format that a typical observation is to be large."""
-NARROW_FAN_IN = 64
+TYPICAL_OBSERVATION = 0.25
+"""Scaled observations that are typically at least so large are not too small for the weights."""
+DECISIVE_OCTAVES = 2
+"""So many bits of the proven format are given away for weights that only a simulated decisive agent has."""
 MIN_WEIGHT_FRAC_BITS = 8
-TRACE_FAILURE = 0.01
-"""Probability that any trace of a run of RUN_EPISODES episodes leaves the derived bound."""
-RUN_EPISODES = 10_000
-MAX_LOST_SHARE = 0.05
+MAX_LOST_SHARE = 0.08
 """Traces get more bits where a larger share of the hidden updates would be rounded to zero."""
 REFUSED_LOST_SHARE = 0.5
 """Formats are refused where a larger share of the hidden updates would be rounded to zero in any."""
@@ -64,83 +70,6 @@ class FixedFormats(NamedTuple):
     weight_frac_bits: int | None = None
     trace_frac_bits: int | None = None
     reward_frac_bits: int | None = None
-
-
-@dataclass(frozen=True)
-class QuantityRange:
-    """One line of a report: a quantity, the format that holds it, and why."""
-
-    quantity: str
-    format: str
-    limit: float
-    """The largest magnitude that the format holds."""
-    seen: float
-    """The largest magnitude that the simulation saw."""
-    bound: float | None
-    """What no value (or none of a whole run, with a probability of 99%) exceeds; None where nothing can be derived."""
-    saturated: float
-    """Predicted share of values that saturate."""
-    reason: str
-
-    @property
-    def margin_bits(self) -> float:
-        """Octaves between the largest magnitude that was seen and the limit; inf where nothing was seen."""
-        return math.log2(self.limit / self.seen) if self.seen > 0.0 else math.inf
-
-
-@dataclass(frozen=True)
-class RangeReport:
-    """What an analysis came to."""
-
-    formats: Formats
-    scale_exponents: tuple[int, ...]
-    """Exponents of two that the host scales observations by (section 10 of docs/arithmetic.md)."""
-    quantities: tuple[QuantityRange, ...]
-
-    def table(self) -> list[tuple[str, ...]]:
-        """Rows of text, the heading first: quantity, format, limit, seen, bound, margin, saturated, reason."""
-        rows: list[tuple[str, ...]] = [
-            ("quantity", "format", "limit", "seen", "bound", "margin [bits]", "saturated", "reason")
-        ]
-        for each in self.quantities:
-            bound = "-" if each.bound is None else f"{each.bound:.3g}"
-            margin = "-" if math.isinf(each.margin_bits) else f"{each.margin_bits:.1f}"
-            rows.append(
-                (
-                    each.quantity,
-                    each.format,
-                    f"{each.limit:.4g}",
-                    f"{each.seen:.3g}",
-                    bound,
-                    margin,
-                    f"{each.saturated:.2g}",
-                    each.reason,
-                )
-            )
-        return rows
-
-
-def choose_scale_exponents(maxima: Floats) -> tuple[int, ...]:
-    """Exponents of two that bring inputs of these largest magnitudes (inputs,) to the order of 1.
-
-    0 for inputs whose magnitude is between 1/2 and 32, and for those that are always 0; others come as near to 2 as a
-    power of two takes them.
-    """
-    exponents = []
-    for maximum in maxima.tolist():
-        exponent = 0
-        if maximum > 0.0 and not SCALE_KEPT_LOW <= maximum <= SCALE_KEPT_HIGH:
-            exponent = round(math.log2(SCALE_TARGET / maximum))
-        exponents.append(max(-MAX_SCALE_EXPONENT, min(MAX_SCALE_EXPONENT, exponent)))
-    return tuple(exponents)
-
-
-def choose_task_scale(task: TaskSettings) -> tuple[int, ...]:
-    """Scale exponents for a task that has none of its own: `choose_scale_exponents` of what random policies see.
-
-    Raises ConfigurationError and RunError as `probe_task` does.
-    """
-    return choose_scale_exponents(probe_task(task).maxima)
 
 
 def analyse_ranges(
@@ -199,6 +128,8 @@ class _Chooser:
         self._trace = self._choose_trace()
         self._reward = self._choose_reward()
         self._check_update()
+        if ranges.online:
+            check_critic(ranges, self._discount_exponent)
 
     def formats(self) -> Formats:
         """What was chosen. Raises ConfigurationError where two of them do not go together."""
@@ -209,7 +140,10 @@ class _Chooser:
     def _choose_activity(self) -> int:
         ranges = self._ranges
         magnitude = max(self._observation, ranges.pre_activation.maximum)
-        allowed = range(max(0, LOGIT_FRAC_BITS - self._weight), min(14, LOGIT_FRAC_BITS + 15 - self._weight) + 1)
+        least = MIN_CONTINUOUS_OBSERVATION_FRAC_BITS if ranges.continuous else 0
+        if ranges.online:
+            least = MIN_CRITIC_OBSERVATION_FRAC_BITS
+        allowed = range(max(least, LOGIT_FRAC_BITS - self._weight), min(14, LOGIT_FRAC_BITS + 15 - self._weight) + 1)
         fitting = [bits for bits in allowed if HEADROOM * magnitude <= 2.0 ** (15 - bits)]
         given = self._fixed.observation_frac_bits
         if given is not None:
@@ -222,9 +156,9 @@ class _Chooser:
                 'twice that; leave out task.observation_scale (or write "auto"), or set it to a smaller power of two'
             )
         resolved = [bits for bits in fitting if ranges.observation.rms * 2.0**bits >= MIN_RESOLVED_STEPS]
-        proven = [bits for bits in fitting if bits <= PROVEN_OBSERVATION_BITS]
-        if PROVEN_OBSERVATION_BITS in fitting and PROVEN_OBSERVATION_BITS in resolved:
-            chosen, why = PROVEN_OBSERVATION_BITS, "proven format, holds twice the largest magnitude"
+        proven = [bits for bits in fitting if bits <= OBSERVATION_FRAC_BITS]
+        if OBSERVATION_FRAC_BITS in fitting and OBSERVATION_FRAC_BITS in resolved:
+            chosen, why = OBSERVATION_FRAC_BITS, "proven format, holds twice the largest magnitude"
         elif proven and (not resolved or proven[-1] in resolved):
             chosen, why = proven[-1], f"most bits that hold twice {magnitude:.3g}"
         else:
@@ -240,9 +174,13 @@ class _Chooser:
         if given is not None:
             self._reasons["weight"] = "given"
             return given
-        fan_in = max(ranges.sizes[:-1])
-        proven = 5 if self._bits == 8 else 12 if fan_in <= NARROW_FAN_IN else 11
-        largest = max(HEADROOM * ranges.weight.maximum, ranges.decisive_weight)
+        proven = proven_weight_frac_bits(self._bits, max(ranges.sizes[:-1]), ranges.continuous)
+        decisive = ranges.decisive_weight
+        if ranges.observation.rms >= TYPICAL_OBSERVATION:
+            # Where observations are not small and yet weights would have to be large, hidden units as they were drawn
+            # hardly tell observations apart; they will learn to.
+            decisive = min(decisive, 2.0 ** (self._bits - 2 - proven + DECISIVE_OCTAVES))
+        largest = max(HEADROOM * ranges.weight.maximum, decisive)
         row = HEADROOM * max(norm.maximum for norm in ranges.row_norm)
         row = min(row, max(self._initial_row_norm(), row / HEADROOM))
         least = MIN_WEIGHT_FRAC_BITS if self._bits == 16 else 0
@@ -267,20 +205,7 @@ class _Chooser:
     # Traces
 
     def _trace_bound(self) -> float:
-        """What no trace of a whole run exceeds with a probability of 99%.
-
-        What a step adds has mean 0 given all before it (signs are fair, and a policy's log-gradient has mean 0), so
-        traces are martingales: P(|e| > b sqrt(T) sigma) <= 2 exp(-b^2 / 2) (Hoeffding, Azuma, with the root mean square
-        for the largest step), over all parameters and the episodes of a long run. One step adds at most the limit of d
-        times the largest activation.
-        """
-        ranges, sizes = self._ranges, self._ranges.sizes
-        steps = 1 if ranges.immediate else max(1, self._episode_steps)
-        largest = DIFFERENCE_LIMIT * max(ranges.observation.maximum, ranges.pre_activation.maximum)
-        parameters = sum(sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1))
-        factor = math.sqrt(2.0 * math.log(2.0 * parameters * RUN_EPISODES / TRACE_FAILURE))
-        shares = (ranges.hidden_share, ranges.output_share)
-        return largest if steps == 1 else min(steps * largest, factor * math.sqrt(steps) * max(s.rms for s in shares))
+        return trace_bound(self._ranges, self._episode_steps, self._learning.block_steps)
 
     def _choose_trace(self) -> int:
         ranges, given = self._ranges, self._fixed.trace_frac_bits
@@ -289,7 +214,9 @@ class _Chooser:
             # Eight bits cannot hold the tail of a whole episode; what matters is that typical traces do not saturate.
             largest = 4.0 * ranges.trace.rms
         most = 12 if self._bits == 16 else 6
-        proven = (8 if ranges.immediate else 5) if self._bits == 16 else 0
+        proven = proven_trace_frac_bits(
+            self._bits, online=ranges.online, immediate=ranges.immediate, noise_draws=ranges.noise_draws
+        )
         fitting = [bits for bits in range(most + 1) if largest < 2.0 ** (self._bits - 1 - bits)]
         if given is not None:
             chosen, why = given, "given"
@@ -305,8 +232,9 @@ class _Chooser:
         spared = given is not None and any(self._lost(bits) <= REFUSED_LOST_SHARE for bits in fitting)
         lost = self._lost(chosen) if spared else ranges.hidden_share.lost_below(2.0 ** -(chosen + 1))
         if self._bits == 16 and lost > REFUSED_LOST_SHARE:
+            adds = "the steps add" if ranges.noise_draws == 1 else f"the {ranges.noise_draws} noise draws of a step add"
             raise ConfigurationError(
-                f"trace_frac_bits = {chosen}: {lost:.0%} of what the steps add to hidden traces is below "
+                f"trace_frac_bits = {chosen}: {lost:.0%} of what {adds} to hidden traces is below "
                 f"half of their last bit, {2.0**-chosen:g}, and rounds to zero, as 16-bit traces round to nearest: "
                 'hidden layers would not learn. Give traces more bits or leave their format to "auto", scale '
                 'observations up, or use kind = "tiny", whose traces round stochastically'
@@ -326,26 +254,36 @@ class _Chooser:
     # Rewards and returns
 
     def _return_bound(self) -> float:
+        return return_bound(self._ranges, self._episode_steps)
+
+    @property
+    def _money(self) -> Magnitudes:
+        """Single rewards where the agent learns from those, else returns."""
         ranges = self._ranges
-        if ranges.immediate:
-            return ranges.reward.maximum
-        return ranges.reward.maximum * max(1, self._episode_steps)
+        return ranges.reward if ranges.immediate or ranges.online else ranges.episode_return
+
+    @property
+    def _discount_exponent(self) -> int:
+        """G of an online agent, whose rewards are divided by 2^G; 0 of others."""
+        return round(-math.log2(1.0 - self._learning.discount)) if self._ranges.online else 0
 
     def _choose_reward(self) -> int:
         ranges, given = self._ranges, self._fixed.reward_frac_bits
-        seen = ranges.reward.maximum if ranges.immediate else ranges.episode_return.maximum
-        fitting = [bits for bits in range(17) if HEADROOM * seen <= RETURN_LIMIT / 2.0**bits]
+        seen = self._money.maximum
+        least = max(0, 7 - self._discount_exponent) if ranges.online else 0
+        fitting = [bits for bits in range(least, 17) if HEADROOM * seen <= RETURN_LIMIT / 2.0**bits]
         if given is not None:
             chosen, why = given, "given"
         elif not fitting:
             raise ConfigurationError(
-                f"returns are as large as {seen:g}, and an agent counts to {RETURN_LIMIT}: divide the rewards of the "
+                f"{'rewards' if ranges.online else 'returns'} are as large as {seen:g}, and an agent counts to "
+                f"{RETURN_LIMIT / 2.0**least:g}: divide the rewards of the "
                 "environment, for example with gymnasium.wrappers.TransformReward"
             )
         else:
             safe = [bits for bits in fitting if self._return_bound() <= RETURN_LIMIT / 2.0**bits] or fitting[:1]
-            chosen, why = min(8, safe[-1]), "proven format"
-            if chosen < 8:
+            chosen, why = min(REWARD_FRAC_BITS, safe[-1]), "proven format"
+            if chosen < REWARD_FRAC_BITS:
                 why = f"returns up to {min(self._return_bound(), HEADROOM * seen):.3g} have to fit"
             while ranges.reward.rms * 2.0**chosen < MIN_REWARD_STEPS and chosen + 1 in safe and ranges.reward.rms > 0.0:
                 chosen, why = chosen + 1, f"typical rewards are only {ranges.reward.rms:.2g}"
@@ -383,15 +321,9 @@ class _Chooser:
         activity_format = f"int16 Q{self._activity}"
         parameter_format = f"int{self._bits} Q"
         observation_bound = self._observation_bound if math.isfinite(self._observation_bound) else None
-
-        # da_1 = 1; every layer multiplies by its row norm at most, and hidden ones add their own noise.
-        difference_bound = 1.0
-        for _ in ranges.row_norm[1:-1]:
-            difference_bound = difference_bound * row_limit + 1.0
-        difference_bound *= row_limit
         activity_bound = float(ranges.input_maxima.max()) * ranges.row_norm[0].maximum
-        trace_steps = 1 if ranges.immediate else self._episode_steps
-        money = ranges.reward if ranges.immediate else ranges.episode_return
+        steps = f"{1 if ranges.immediate else self._episode_steps} steps"
+        series = f"the largest step, {self._learning.block_steps} a block, blocks halved one after the other"
 
         def line(
             quantity: str, format_text: str, limit: float, seen: Magnitudes, bound: float | None, reason: str
@@ -434,7 +366,7 @@ class _Chooser:
                 "no accumulator overflows below it; rows above it shrink by an eighth",
             ),
             line(
-                "logit",
+                "mean" if ranges.continuous else "logit",
                 f"int32 Q{LOGIT_FRAC_BITS}",
                 2.0 ** (31 - LOGIT_FRAC_BITS),
                 ranges.logit,
@@ -446,7 +378,7 @@ class _Chooser:
                 f"int16 Q{DIFFERENCE_FRAC_BITS}",
                 DIFFERENCE_LIMIT,
                 ranges.difference,
-                difference_bound,
+                difference_bound(ranges, row_limit),
                 "fixed, coarse on purpose; bound: all signs agree along rows at their limit",
             ),
             line(
@@ -463,16 +395,34 @@ class _Chooser:
                 trace_limit,
                 ranges.trace,
                 self._trace_bound(),
-                f"{self._reasons['trace']}; bound: {trace_steps} steps, 99%",
+                f"{self._reasons['trace']}; bound: {series if ranges.online else f'{steps}, 99%'}",
             ),
             line(
-                "reward" if ranges.immediate else "return",
+                "reward" if self._money is ranges.reward else "return",
                 f"int32 Q{self._reward}",
                 reward_limit,
-                money,
+                self._money,
                 self._return_bound(),
-                f"{self._reasons['reward']}; bound: largest reward times {trace_steps} steps",
+                f"{self._reasons['reward']}; bound: the largest reward"
+                + ("" if self._money is ranges.reward else f" times {steps}"),
             ),
+            *self._error_quantities(),
+            QuantityRange(
+                "update",
+                f"2^-{self._weight + STOCHASTIC_ROUNDING_BITS} and up",
+                parameter_limit / 2.0**self._weight,
+                ranges.update.maximum,
+                self._learning.update_norm if ranges.online else self._learning.clip,
+                0.0,
+                f"{ranges.update.lost_below(2.0 ** -(self._weight + STOCHASTIC_ROUNDING_BITS)):.1%} is too small for "
+                "stochastic rounding; bound: the clip",
+            ),
+        )
+
+    def _error_quantities(self) -> tuple[QuantityRange, ...]:
+        """What agents learn from; and the actions of a Gaussian policy."""
+        ranges = self._ranges
+        lines: tuple[QuantityRange, ...] = (
             QuantityRange(
                 "prediction error",
                 "15-bit mantissa",
@@ -482,14 +432,19 @@ class _Chooser:
                 0.0,
                 "a fraction with an exponent of its own: it has no range to leave",
             ),
-            QuantityRange(
-                "update",
-                f"2^-{self._weight + STOCHASTIC_ROUNDING_BITS} and up",
-                parameter_limit / 2.0**self._weight,
-                ranges.update.maximum,
-                self._learning.clip,
-                0.0,
-                f"{ranges.update.lost_below(2.0 ** -(self._weight + STOCHASTIC_ROUNDING_BITS)):.1%} is too small for "
-                "stochastic rounding; bound: the clip",
-            ),
         )
+        if ranges.online:
+            lines = critic_quantities(ranges, self._learning.block_steps)
+        if ranges.continuous:
+            lines += (
+                QuantityRange(
+                    "action",
+                    f"int16 Q{LOGIT_FRAC_BITS}",
+                    DIFFERENCE_LIMIT,
+                    ranges.logit.maximum + LARGEST_NUMBER,
+                    None,
+                    ranges.logit.share_above(DIFFERENCE_LIMIT),
+                    "fixed, in standard deviations; not counted, since the task's own bounds come first",
+                ),
+            )
+        return lines

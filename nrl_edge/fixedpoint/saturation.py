@@ -13,7 +13,8 @@ from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.arithmetic import ROW_LIMIT
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_edge.fixedpoint.ranges import DIFFERENCE_LIMIT, Ranges, simulate_ranges
+from nrl_edge.fixedpoint.measured_rules import DIFFERENCE_LIMIT, Ranges
+from nrl_edge.fixedpoint.ranges import simulate_ranges
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.lockstep import Lockstep
 from nrl_edge.native import NativeAgent
@@ -67,6 +68,8 @@ def compare_saturation(
             made.close()
         steps += agent.steps
         updates += agent.steps if configuration.immediate_reward else agent.episodes
+        if configuration.online:
+            updates += agent.steps // configuration.block_steps
         for name, count in agent.counters().as_dict().items():
             if name in counted:
                 counted[name] += count
@@ -86,7 +89,8 @@ def _predictions(
     trace, weight = parameter / 2.0**formats.trace_frac_bits, parameter / 2.0**formats.weight_frac_bits
     row_limit = ROW_LIMIT / 2.0**formats.weight_frac_bits
     hidden = sum(sizes[1:-1])
-    shares = sum(sizes[:-2])
+    draws = configuration.noise_draws
+    shares = draws * sum(sizes[:-2])
     rows = sum(sizes[1:])
     # A trace at its limit is counted again whenever a step pushes it outwards, which every other one does.
     saturated_traces = shares * ranges.hidden_share.share_above(trace)
@@ -98,9 +102,10 @@ def _predictions(
     saturated_weights = configuration.parameters * ranges.weight.share_above(weight) + saturated_rows
     weight_values = configuration.parameters + rows
     return [
-        ("observation", steps * sizes[0], ranges.observation.share_above(activity)),
+        # Inputs that arrive at the limit count, those that came to just this too (section 8).
+        ("observation", steps * sizes[0], ranges.observation.share_above(activity * (1.0 - 2.0**-15))),
         ("pre_activation", steps * hidden, ranges.pre_activation.share_above(activity)),
-        ("difference", steps * (sum(sizes[2:]) + 1), ranges.difference.share_above(DIFFERENCE_LIMIT)),
+        ("difference", steps * draws * (sum(sizes[2:]) + 1), ranges.difference.share_above(DIFFERENCE_LIMIT)),
         ("trace", steps * trace_values, saturated_traces / trace_values),
         ("weight", updates * weight_values, saturated_weights / weight_values),
     ]

@@ -135,11 +135,16 @@ class BlockTraces(EligibilityTraces):
         self._agents: NDArray[np.intp] = np.arange(batch)
         self._slots: NDArray[np.intp] = np.zeros(batch, dtype=np.intp)
         """Steps of each agent's block before the present one."""
+        self._written = block_steps  # what was not is zero: agents' blocks end at different times
 
     def record(self, layer: int, post: Floats, pre: Floats) -> None:
         """Add outer(post (B, n_l), pre (B, n_(l-1))) of the present step to the trace of layer 0, 1, ..."""
-        self._post[layer][self._agents, self._slots] = post
-        self._pre[layer][self._agents, self._slots] = pre
+        self._post[layer][self._slots, self._agents] = post
+        self._pre[layer][self._slots, self._agents] = pre
+
+    def record_scaled(self, layer: int, post: Floats, pre: Floats, factor: Floats) -> None:
+        """`record` with `pre` times a factor (B, 1)."""
+        self.record(layer, post, factor * pre)
 
     def block_is_full(self) -> NDArray[np.bool_]:
         """Whose block ends with the present step, (B,)."""

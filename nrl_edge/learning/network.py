@@ -56,13 +56,17 @@ def initial_weights(
     return weights
 
 
-def apply_layer(weights: Floats, activity: Floats) -> Floats:
-    """(B, out, in) times (B, in) is (B, out); (B, out, in) times P vectors a agent (B, P, in) is (B, P, out)."""
+def apply_layer(weights: Floats, activity: Floats, out: Floats | None = None) -> Floats:
+    """(B, out, in) times (B, in) is (B, out); (B, out, in) times P vectors a agent (B, P, in) is (B, P, out).
+
+    The result goes to `out` where it is given.
+    """
     # matmul works through the stack one matrix at a time, so an agent's result never depends on its neighbours.
     if activity.ndim == 2:
-        product: Floats = np.matmul(weights, activity[:, :, None])[:, :, 0]
+        column = None if out is None else out[:, :, None]
+        product: Floats = np.matmul(weights, activity[:, :, None], out=column)[:, :, 0]
         return product
-    products: Floats = np.matmul(activity, weights.transpose(0, 2, 1))
+    products: Floats = np.matmul(activity, weights.transpose(0, 2, 1), out=out)
     return products
 
 
@@ -72,32 +76,34 @@ def leaky_relu(pre_activation: Floats) -> Floats:
     return activity
 
 
-def leaky_relu_slope(pre_activation: Floats) -> Floats:
-    """The derivative: 1 where x >= 0, else 0.1."""
+def leaky_relu_slope(pre_activation: Floats, out: Floats | None = None) -> Floats:
+    """The derivative: 1 where x >= 0, else 0.1. It goes to `out` where that is given."""
     # Exactly np.where(..., 1.0, 0.1), in three quarters of the time: 0.9 + 0.1 is 1.
-    slope: Floats = np.multiply(pre_activation >= 0.0, 1.0 - LEAKY_SLOPE)
+    slope: Floats = np.multiply(pre_activation >= 0.0, 1.0 - LEAKY_SLOPE, out=out)
     slope += LEAKY_SLOPE
     return slope
 
 
 def softmax(logits: Floats) -> Floats:
-    """exp(logits) normalised along the last axis."""
+    """exp(logits) normalised, of logits (B, n_o)."""
     outputs = logits.shape[-1]
     if outputs >= SUMMED_IN_ORDER:
         exponentials: Floats = np.exp(logits - logits.max(axis=-1, keepdims=True))
         exponentials /= exponentials.sum(axis=-1, keepdims=True)
         return exponentials
     # The same numbers, output by output: a reduction over a short last axis does one agent at a time.
-    largest = logits[..., 0]
+    by_output = logits.T
+    largest = by_output[0]
     for k in range(1, outputs):
-        largest = np.maximum(largest, logits[..., k])
-    exponentials = logits - largest[..., None]
-    np.exp(exponentials, out=exponentials)
-    total = exponentials[..., 0].copy()
+        largest = np.maximum(largest, by_output[k])
+    # Each output's numbers lie together from here on, for those who look at them output by output too.
+    rows: Floats = np.subtract(by_output, largest, order="C")
+    np.exp(rows, out=rows)
+    total = rows[0].copy()
     for k in range(1, outputs):
-        total += exponentials[..., k]
-    exponentials /= total[..., None]
-    return exponentials
+        total += rows[k]
+    rows /= total
+    return rows.T
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -143,5 +149,20 @@ def sample_action(probabilities: Floats, uniform: Floats) -> NDArray[np.intp]:
 
 def output_error(probabilities: Floats, action: NDArray[np.intp]) -> Floats:
     """onehot(action) - pi (B, n_o): the gradient of log pi(action) with respect to the logits."""
-    error: Floats = (np.arange(probabilities.shape[1]) == action[:, None]) - probabilities
+    error: Floats = np.empty_like(probabilities)
+    for k in range(probabilities.shape[1]):
+        np.subtract(action == k, probabilities[:, k], out=error[:, k])
     return error
+
+
+def weighted_sum(error: Floats, changes: Floats) -> Floats:
+    """sum_k error_k changes_k, of an error (B, n_o) and changes (B, P, n_o) of the outputs: (B, P)."""
+    outputs = error.shape[1]
+    if outputs >= SUMMED_IN_ORDER:
+        total: Floats = (error[:, None] * changes).sum(axis=2)
+        return total
+    # The same numbers: a reduction over a short last axis does one agent at a time.
+    total = error[:, :1] * changes[:, :, 0]
+    for k in range(1, outputs):
+        total += error[:, k : k + 1] * changes[:, :, k]
+    return total

@@ -19,10 +19,11 @@ Arrays have a leading axis of B agents that know nothing of each other. This fil
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +40,18 @@ from nrl_edge.learning.network import (
     output_error,
     sample_action,
     softmax,
+    weighted_sum,
 )
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.learning.traces import EligibilityTraces, Rows
 
 Floats = NDArray[np.float64]
+LEARN_ONE_BY_ONE = 6
+"""Up to so many agents learn faster one by one than together."""
+DIVERGED = (
+    "the weights grew without bounds (an eligibility trace is no longer a finite number); the learning rate is too "
+    "high for this task: lower learning_rate, or set a clip"
+)
 Actions = NDArray[Any]
 """Discrete actions (B,) intp, or continuous ones (B, n_o) float64, in standard deviations of the policy."""
 
@@ -52,6 +60,12 @@ def reward_prediction_error(episode_return: Floats, baseline: Floats) -> Floats:
     """(R - Rbar) / |R|; where R is 0 the divisor is |Rbar|, and where both are 0 the error is 0. Shapes (B,)."""
     divisor = np.where(episode_return != 0.0, np.abs(episode_return), np.abs(baseline))
     return (episode_return - baseline) / np.where(divisor != 0.0, divisor, 1.0)
+
+
+def relative_error(episode_return: float, baseline: float) -> float:
+    """`reward_prediction_error` of one agent."""
+    divisor = abs(episode_return) or abs(baseline) or 1.0
+    return (episode_return - baseline) / divisor
 
 
 def step_size(prediction_error: Floats, learning_rate: Floats, clip: Floats, trace_norm: Floats) -> Floats:
@@ -132,9 +146,11 @@ class Rule(ABC):
 
     def learn(self, rows: Rows, prediction_error: Floats) -> None:
         """W_l += lr * n * RPE * e_l for these agents, n a layer's factor; then e_l = 0. Raises RunError on overflow."""
-        if not isinstance(rows, slice) and len(rows) == 1:
-            # Most often one episode ends at a time, and a slice needs no copies.
-            rows = slice(int(rows[0]), int(rows[0]) + 1)
+        if not isinstance(rows, slice) and len(rows) <= LEARN_ONE_BY_ONE:
+            # Most often few episodes end at a time, and a single agent needs no copies.
+            for row, error in zip(rows.tolist(), prediction_error.tolist(), strict=True):
+                self._learn_one(row, error)
+            return
         traces = self.traces.take(rows)
         for factor, trace in zip(self.layer_factors, traces, strict=True):
             if factor != 1.0:
@@ -145,13 +161,29 @@ class Rule(ABC):
         norm = np.sqrt(squared_norm)
         step = step_size(prediction_error, self.learning_rate[rows], self.clip[rows], norm)
         if not np.isfinite(norm + step).all():
-            raise RunError(
-                "the weights grew without bounds (an eligibility trace is no longer a finite number); the learning "
-                "rate is too high for this task: lower learning_rate, or set a clip"
-            )
+            raise RunError(DIVERGED)
         for weights, trace in zip(self.weights, traces, strict=True):
             trace *= step[:, None, None]
             weights[rows] += trace
+
+    def _learn_one(self, row: int, prediction_error: float) -> None:
+        """`learn` of one agent, to the last bit."""
+        traces = self.traces.take_one(row)
+        squared_norm = 0.0
+        for factor, trace in zip(self.layer_factors, traces, strict=True):
+            if factor != 1.0:
+                trace *= factor
+            squares = trace.reshape(-1) ** 2
+            squared_norm += float(np.add.reduce(squares))
+        norm = math.sqrt(squared_norm) if squared_norm >= 0.0 else math.nan
+        limit = float(self.clip[row]) / norm if norm > 0.0 else math.inf
+        step = float(self.learning_rate[row]) * prediction_error
+        if not math.isfinite(norm + step):
+            raise RunError(DIVERGED)
+        step = min(max(step, -limit), limit)
+        for weights, trace in zip(self.weights, traces, strict=True):
+            trace *= step
+            weights[row] += trace
 
     def finish_step(self) -> None:
         """Close the step in the traces."""
@@ -297,6 +329,7 @@ class NrlEdge(Rule):
         super().__init__(sizes, settings, generators)
         self.output_is_exact = settings[0].output_is_exact
         self.noise_draws = settings[0].noise_draws
+        self._space: _Space | None = None
         if settings[0].layers_have_factors and not self.immediate:
             for layer in range(len(self.weights) - self.output_is_exact):
                 self.layer_factors[layer] *= self.sizes[layer + 1] / sum(self._noisy_layers)
@@ -315,33 +348,59 @@ class NrlEdge(Rule):
         """One pass that carries activity and its differences side by side, and the trace."""
         by_draw = noise.reshape(len(noise), self.noise_draws, -1)
         # One (B, draws, n_l) a noisy layer.
-        ends = list(accumulate(self._noisy_layers))
+        ends = accumulate(self._noisy_layers)
         signs = [by_draw[:, :, end - units : end] for units, end in zip(self._noisy_layers, ends, strict=True)]
+        first, slopes, sides, products = self._space_for(len(observation))
 
         # The observation carries no noise, so layer 1 has no difference to propagate.
-        pre_activation = apply_layer(self.weights[0], observation)
+        pre_activation = apply_layer(self.weights[0], observation, first)
         difference = signs[0]
         activities = [observation]
         for layer in range(1, len(self.weights)):
-            side_by_side = np.empty((len(observation), 1 + self.noise_draws, self.sizes[layer]))
-            slope = leaky_relu_slope(pre_activation)
+            side_by_side, product = sides[layer - 1], products[layer - 1]
+            slope = leaky_relu_slope(pre_activation, slopes[layer - 1])
             x = np.multiply(slope, pre_activation, out=side_by_side[:, 0])
             np.multiply(slope[:, None], difference, out=side_by_side[:, 1:])
             activities.append(x)
-            products = apply_layer(self.weights[layer], side_by_side)
-            pre_activation, difference = products[:, 0], products[:, 1:]
+            apply_layer(self.weights[layer], side_by_side, product)
+            pre_activation, difference = product[:, 0], product[:, 1:]
             if layer < len(signs):
-                difference = difference + signs[layer]
+                difference += signs[layer]
         logits, logit_differences = pre_activation, difference
 
         action, error = self.choose(logits, uniform)
-        d = (error[:, None] * logit_differences).sum(axis=2, keepdims=True)
+        d = weighted_sum(error, logit_differences)
 
         for layer, s in enumerate(signs):
             if self.noise_draws == 1:
-                self.traces.record(layer, s[:, 0], d[:, 0] * activities[layer])
+                self.traces.record_scaled(layer, s[:, 0], activities[layer], d)
             else:
-                self.traces.record(layer, (d * s).mean(axis=1), activities[layer])
+                self.traces.record(layer, (d[:, :, None] * s).mean(axis=1), activities[layer])
         if self.output_is_exact:
             self.traces.record(len(signs), error, activities[-1])
         return action
+
+    def _space_for(self, batch: int) -> _Space:
+        """Arrays that a step computes in. Their allocation would take as long as what is computed in them."""
+        if self._space is None or len(self._space.first) != batch:
+            units, columns = self.sizes[1:-1], 1 + self.noise_draws
+            self._space = _Space(
+                np.empty((batch, units[0])),
+                [np.empty((batch, n)) for n in units],
+                [np.empty((batch, columns, n)) for n in units],
+                [np.empty((batch, columns, n)) for n in self.sizes[2:]],
+            )
+        return self._space
+
+
+class _Space(NamedTuple):
+    """What `NrlEdge.act` computes in."""
+
+    first: Floats
+    """a_1 (B, n_1)."""
+    slopes: list[Floats]
+    """f'(a_l) (B, n_l) of each hidden layer."""
+    sides: list[Floats]
+    """x_l and dx_l side by side (B, 1 + draws, n_l) of each hidden layer."""
+    products: list[Floats]
+    """a_l and da_l side by side (B, 1 + draws, n_l), from layer 2 on."""

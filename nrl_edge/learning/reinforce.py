@@ -18,7 +18,7 @@ from nrl_edge.learning.nrl import Actions, Floats, Rule
 
 def backpropagate(weights: Sequence[Floats], pre_activations: Sequence[Floats], error: Floats) -> list[Floats]:
     """delta_l (B, n_l) of every layer for an output error (B, n_o): the derivative with respect to pre-activations."""
-    deltas = [error]
+    deltas = [np.ascontiguousarray(error)]  # how a product rounds depends on how its factors lie
     for layer in range(len(weights) - 1, 0, -1):
         back = np.matmul(deltas[0][:, None, :], weights[layer])[:, 0]
         deltas.insert(0, leaky_relu_slope(pre_activations[layer - 1]) * back)

@@ -12,6 +12,11 @@ Floats = NDArray[np.float64]
 
 BLOCK_STEPS = 256
 
+_EIGHT_SIGNS: NDArray[np.int64] = (
+    (2 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int8) - 1).view(np.int64).reshape(-1)
+)
+"""The eight signs of a byte, its highest bit first, as the int8 numbers that an int64 holds."""
+
 
 def agent_generator(seed: int) -> np.random.Generator:
     """The one generator that an agent's weights, noise and actions come from."""
@@ -60,13 +65,14 @@ class RandomStreams:
         self._uniform = np.ascontiguousarray(self._uniform[:, rows])
 
     def _refill(self) -> None:
-        count = BLOCK_STEPS * self._units
         for row, generator in enumerate(self._generators):
             if self._kind == "gaussian":
                 self._noise[:, row] = generator.standard_normal((BLOCK_STEPS, self._units))
-            elif count:
-                bits = np.unpackbits(np.frombuffer(generator.bytes((count + 7) // 8), dtype=np.uint8), count=count)
-                self._noise[:, row] = (2 * bits.astype(np.int8) - 1).reshape(BLOCK_STEPS, self._units)
+            elif self._units:
+                # The bytes that generator.bytes gives, which takes whole words too: a block has 32 bytes a unit.
+                words: NDArray[np.uint64] = generator.bit_generator.random_raw(BLOCK_STEPS // 64 * self._units)
+                signs = _EIGHT_SIGNS[words.astype("<u8", copy=False).view(np.uint8)]
+                self._noise[:, row] = signs.view(np.int8).reshape(BLOCK_STEPS, self._units)
             if self._outputs:
                 self._uniform[:, row] = generator.standard_normal((BLOCK_STEPS, self._outputs))
             else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +18,25 @@ from numpy.typing import NDArray
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.learning.actor_critic import ActorCriticNrl, ActorCriticReinforce
 from nrl_edge.learning.network import layer_sizes
-from nrl_edge.learning.nrl import NrlEdge, NrlPaper, Rule, reward_prediction_error
+from nrl_edge.learning.nrl import NrlEdge, NrlPaper, Rule, relative_error
 from nrl_edge.learning.random_policy import RandomPolicy
 from nrl_edge.learning.reinforce import Reinforce
 from nrl_edge.learning.rmhl import Rmhl
 from nrl_edge.learning.settings import LearningSettings, settings_for_batch
 from nrl_edge.learning.streams import RandomStreams, agent_generator
-from nrl_edge.tasks.batched import make_batched_task
-from nrl_edge.tasks.seeding import episode_seed
+from nrl_edge.tasks.batched import BatchedTask, ExpectsEpisodes, make_batched_task
+from nrl_edge.tasks.seeding import episode_seeds
 from nrl_edge.tasks.task import TaskSettings, scale_exponents
 
 Floats = NDArray[np.float64]
 
+EPISODES_AHEAD = 128
+"""Episodes of an agent whose seeds are worked out together."""
 THRESHOLD_EPISODES = 100
 """A task is solved when the mean return of so many last episodes reaches the threshold."""
 
 
-@dataclass(frozen=True)
-class EpisodeRecord:
+class EpisodeRecord(NamedTuple):
     """One finished episode, as the progress callback gets it."""
 
     agent: int
@@ -137,6 +139,29 @@ def make_rule(
     return rule
 
 
+class _UpcomingSeeds:
+    """Seeds of the episodes of every agent, worked out and announced to the task many at a time."""
+
+    def __init__(self, seeds: Sequence[int], episodes: int, batch: BatchedTask) -> None:
+        self._seeds, self._episodes = seeds, episodes
+        self._batch = batch if isinstance(batch, ExpectsEpisodes) else None
+        self._first = [0] * len(seeds)
+        self._known = [episode_seeds(seed, 0, min(EPISODES_AHEAD, episodes)) for seed in seeds]
+        if self._batch is not None:
+            self._batch.expect([seed for known in self._known for seed in known])
+
+    def seed(self, agent: int, episode: int) -> int:
+        """The seed of an agent's episode; episodes are asked for in their order."""
+        known, first = self._known[agent], self._first[agent]
+        if episode == first + len(known):
+            first = self._first[agent] = episode
+            known = episode_seeds(self._seeds[agent], episode, min(EPISODES_AHEAD, self._episodes - episode))
+            self._known[agent] = known
+            if self._batch is not None:
+                self._batch.expect(known)
+        return known[episode - first]
+
+
 def train(
     task: TaskSettings,
     hidden: Sequence[int],
@@ -173,15 +198,18 @@ def train(
         final = [np.empty_like(weights) for weights in initial]
 
         # State of the agents that are still in the batch; agent[row] is the index of a row's agent in `seeds`.
-        agent: NDArray[np.intp] = np.arange(len(seeds))
-        episode: NDArray[np.int64] = np.zeros(len(seeds), dtype=np.int64)
+        # Few episodes end in a step, so what only changes then are plain numbers: arrays would be handled for longer.
+        agent = list(range(len(seeds)))
+        episode = [0] * len(seeds)
+        episode_start = [0] * len(seeds)
         episode_return: Floats = np.zeros(len(seeds))
-        episode_start: NDArray[np.int64] = np.zeros(len(seeds), dtype=np.int64)
         baseline: Floats = np.zeros(len(seeds))
+        learns_from_returns = common.reward == "delayed" and not rule.online
         step = 0
         agent_steps = 0
 
-        observation = batch.reset(agent, [episode_seed(seed, 0) for seed in seeds]) * scale
+        upcoming = _UpcomingSeeds(seeds, common.episodes, batch)
+        observation = batch.reset(np.arange(len(seeds)), [upcoming.seed(index, 0) for index in agent]) * scale
         with np.errstate(over="ignore", invalid="ignore"):  # `learn` reports what diverges, in words
             while len(agent):
                 noise, uniform = streams.next()
@@ -197,51 +225,53 @@ def train(
                     rule.learn(slice(None), reward - baseline)
                     baseline += baseline_rate * (reward - baseline)
 
-                ended = terminated | truncated
-                if ended.any():
-                    rows = np.flatnonzero(ended)
-                    returns = episode_return[rows]
-                    if common.reward == "delayed" and not rule.online:
-                        # The first episode sets the baseline, so nothing is learned from it.
-                        baseline[rows] = np.where(episode[rows] == 0, returns, baseline[rows])
-                        rule.learn(rows, reward_prediction_error(returns, baseline[rows]))
-                        baseline[rows] += baseline_rate[rows] * (returns - baseline[rows])
-                    else:
-                        baseline[rows] = 0.0
-                    rule.episode_ended(rows)
-
-                    lengths = step - episode_start[rows]
-                    all_returns[agent[rows], episode[rows]] = returns
-                    all_lengths[agent[rows], episode[rows]] = lengths
-                    if progress is not None:
-                        for row, each_return, length in zip(rows, returns, lengths, strict=True):
-                            progress(
-                                EpisodeRecord(
-                                    int(agent[row]), int(episode[row]), float(each_return), int(length), agent_steps
-                                )
-                            )
-                    episode[rows] += 1
-                    episode_return[rows] = 0.0
-                    episode_start[rows] = step
-
-                    finished = rows[episode[rows] == common.episodes]
-                    again = rows[episode[rows] < common.episodes]
-                    if len(again):
-                        restart = [episode_seed(seeds[agent[row]], int(episode[row])) for row in again]
-                        observation[again] = batch.reset(again, restart) * scale
+                rows = np.flatnonzero(terminated | truncated)
+                if not len(rows):
                     rule.finish_step()
-                    if len(finished):
-                        for kept, weights in zip(final, rule.weights, strict=True):
-                            kept[agent[finished]] = weights[finished]
-                        going_on = np.flatnonzero(episode < common.episodes)
-                        rule.keep(going_on)
-                        streams.keep(going_on)
-                        batch.keep(going_on)
-                        agent, episode, observation = agent[going_on], episode[going_on], observation[going_on]
-                        episode_return, episode_start = episode_return[going_on], episode_start[going_on]
-                        baseline, baseline_rate = baseline[going_on], baseline_rate[going_on]
+                    continue
+                ended = rows.tolist()
+                returns = episode_return[rows].tolist()
+                if learns_from_returns:
+                    # The first episode sets the baseline, so nothing is learned from it.
+                    bases = [
+                        each_return if episode[row] == 0 else float(baseline[row])
+                        for row, each_return in zip(ended, returns, strict=True)
+                    ]
+                    rule.learn(rows, np.array([*map(relative_error, returns, bases)]))
+                    for row, each_return, base in zip(ended, returns, bases, strict=True):
+                        baseline[row] = base + baseline_rate[row] * (each_return - base)
                 else:
-                    rule.finish_step()
+                    baseline[rows] = 0.0
+                rule.episode_ended(rows)
+                episode_return[rows] = 0.0
+
+                again, restart = [], []
+                for row, each_return in zip(ended, returns, strict=True):
+                    index, number, length = agent[row], episode[row], step - episode_start[row]
+                    all_returns[index, number], all_lengths[index, number] = each_return, length
+                    if progress is not None:
+                        progress(EpisodeRecord(index, number, each_return, length, agent_steps))
+                    episode[row] = number + 1
+                    episode_start[row] = step
+                    if number + 1 < common.episodes:
+                        again.append(row)
+                        restart.append(upcoming.seed(index, number + 1))
+                if again:
+                    observation[again] = batch.reset(np.array(again), restart) * scale
+                rule.finish_step()
+                if len(again) < len(ended):
+                    finished = [row for row in ended if episode[row] == common.episodes]
+                    for kept, weights in zip(final, rule.weights, strict=True):
+                        kept[[agent[row] for row in finished]] = weights[finished]
+                    going_on = np.array([row for row, done in enumerate(episode) if done < common.episodes], np.intp)
+                    rule.keep(going_on)
+                    streams.keep(going_on)
+                    batch.keep(going_on)
+                    agent, episode, episode_start = (
+                        [values[row] for row in going_on] for values in (agent, episode, episode_start)
+                    )
+                    observation, episode_return = observation[going_on], episode_return[going_on]
+                    baseline, baseline_rate = baseline[going_on], baseline_rate[going_on]
     finally:
         batch.close()
 

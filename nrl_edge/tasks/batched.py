@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,15 @@ class BatchedTask(Protocol):
 
     def close(self) -> None:
         """Free what the environments hold."""
+        ...
+
+
+@runtime_checkable
+class ExpectsEpisodes(Protocol):
+    """A batch that would like to know seeds before their episodes begin, to draw many first states at once."""
+
+    def expect(self, seeds: Sequence[int]) -> None:
+        """Episodes with these seeds may be reset later; they may also never be."""
         ...
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 _MASK = (1 << 64) - 1
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
+_GOLDEN_GAMMA_64 = np.uint64(_GOLDEN_GAMMA)
 
 
 def _mix(value: int) -> int:
@@ -29,6 +30,17 @@ def episode_seed(seed: int, episode: int) -> int:
     """
     start = splitmix64(seed)
     return _mix((start + (episode + 1) * _GOLDEN_GAMMA) & _MASK) >> 33
+
+
+def episode_seeds(seed: int, first: int, count: int) -> list[int]:
+    """`episode_seed` of episodes `first`, ..., `first + count - 1`, all at once."""
+    mixed = np.uint64(splitmix64(seed)) + np.arange(first + 1, first + count + 1, dtype=np.uint64) * _GOLDEN_GAMMA_64
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    seeds: list[int] = (mixed >> np.uint64(33)).tolist()
+    return seeds
 
 
 def environment_generator(seed: int) -> np.random.Generator:

@@ -91,6 +91,14 @@ def test_the_first_episode_starts_where_its_seed_says_and_learns_nothing():
     assert result.returns[0, 0] == result.lengths[0, 0] == result.steps[0] == steps
 
 
+def test_seeds_that_are_worked_out_ahead_are_those_of_every_episode(monkeypatch):
+    settings = LearningSettings(episodes=17)
+    at_once = train(CARTPOLE, (8,), settings, [1, 2, 3])
+    monkeypatch.setattr("nrl_edge.learning.trainer.EPISODES_AHEAD", 3)
+    in_threes = train(CARTPOLE, (8,), settings, [1, 2, 3])
+    assert np.array_equal(at_once.returns, in_threes.returns)
+
+
 def test_progress_is_told_every_episode_in_order():
     records: list[EpisodeRecord] = []
     result = train(CARTPOLE, (8,), LearningSettings(episodes=7), [1, 2, 3], records.append)
@@ -193,6 +201,34 @@ def test_traces_of_any_number_of_steps_are_the_sum_of_outer_products():
         traces.advance()
     for taken, sums in zip(traces.take(slice(None)), expected, strict=True):
         assert taken == pytest.approx(sums, rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("units", [1, 3, 64])
+def test_signs_are_the_bits_of_the_generators_bytes(units):
+    # What published tables were made with: the bytes of a block, the highest bit of each first.
+    streams, generator = RandomStreams([agent_generator(7)], units, "sign"), agent_generator(7)
+    for _ in range(2):
+        bits = np.unpackbits(np.frombuffer(generator.bytes(BLOCK_STEPS * units // 8), dtype=np.uint8))
+        signs, uniform = 2.0 * bits.reshape(BLOCK_STEPS, units) - 1.0, generator.random(BLOCK_STEPS)
+        for step in range(BLOCK_STEPS):
+            noise, number = streams.next()
+            assert np.array_equal(noise[0], signs[step]) and number[0] == uniform[step]
+
+
+def test_one_agent_learns_as_several_do_to_the_last_bit(monkeypatch):
+    # Few agents whose episodes end together learn one by one; more of them learn in one go.
+    settings = LearningSettings(episodes=25)
+    one_by_one = train(CARTPOLE, (8, 5), settings, range(6))
+    monkeypatch.setattr("nrl_edge.learning.nrl.LEARN_ONE_BY_ONE", 0)
+    together = train(CARTPOLE, (8, 5), settings, range(6))
+    assert np.array_equal(one_by_one.returns, together.returns)
+    assert all(np.array_equal(a, b) for a, b in zip(one_by_one.weights, together.weights, strict=True))
+
+
+def test_runs_are_those_that_tables_were_published_with():
+    # A run as it was before the trainer was made faster.
+    result = train(CARTPOLE, (16,), LearningSettings(episodes=40), [1, 2])
+    assert result.returns.sum(axis=1).tolist() == [1928.0, 1068.0]
 
 
 @pytest.mark.parametrize("kind", ["sign", "gaussian"])
