@@ -27,7 +27,7 @@ class TaskDefaults:
     clip_exponent: int | None = 2
     """An update's norm is at most 2^-clip_exponent."""
     online_clip_exponent: int = 5
-    """The same for preset actor-critic: 5 keeps what was learned, 3 is faster where nothing is lost (docs/results.md)."""
+    """The same for preset actor-critic: 5 keeps what was learned, 3 is faster where nothing is lost."""
     on_chip: bool = False
     """The firmware simulates the task itself."""
 
