@@ -583,6 +583,8 @@ def test_replay_refuses_what_cannot_be_replayed(
     command: Command, experiment: Path, recorded: Path, tmp_path: Path
 ) -> None:
     run_target(experiment, "native", run=tmp_path / "stopped", stop=lambda: True)
+    for _, checkpoint in RunFolder.open(tmp_path / "stopped").checkpoints():
+        checkpoint.unlink()
     assert "--resume" in command.fails(2, "replay", tmp_path / "stopped")
     assert command("train", experiment, "--run", tmp_path / "float").code == 0
     assert "float64" in command.fails(2, "replay", tmp_path / "float")
