@@ -119,6 +119,7 @@ def _variants(table: Table) -> list[dict[str, str]]:
                     "name": f"{name} {kind}",
                     "core": core.name,
                     "step": f"{row.step:,}",
+                    "range": f"{row.step_min:,} to {row.step_max:,}",
                     "mean": f"{row.step_mean:,}" if online else "",
                     "ratio": _ratio(row.step_mean if online else row.step, edge.step),
                     "critic": f"{100 * row.critic / row.step_mean:.0f} %" if online else "",
