@@ -1,6 +1,6 @@
 """Range analysis: which Q formats hold what an agent computes on its task, and why.
 
-The float64 rule is simulated on the task (simulation.py). Where a worst case can be derived it is put beside what was seen.
+The float64 rule is simulated on the task (simulation.py). A worst case that can be derived is put beside what was seen.
 Formats start from those that learning was proven with (proven.py) and move only as far as the task needs; each comes
 with its reason. What no format can hold is refused.
 """
