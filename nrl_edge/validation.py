@@ -31,7 +31,7 @@ from nrl_edge.experiment import (
 from nrl_edge.fixedpoint.agents import reference_agent
 from nrl_edge.fixedpoint.configuration import GAUSSIAN_BYTES, AgentConfiguration
 from nrl_edge.fixedpoint.policy import GaussianChoice
-from nrl_edge.fixedpoint.saturation import compare_saturation
+from nrl_edge.fixedpoint.ranges.saturation import compare_saturation
 from nrl_edge.learning import train
 from nrl_edge.learning.network import forward, layer_sizes, output_error, sample_action, softmax
 from nrl_edge.learning.reinforce import backpropagate

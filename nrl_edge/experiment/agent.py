@@ -27,15 +27,15 @@ from nrl_edge.fixedpoint.configuration import (
     AgentConfiguration,
     Formats,
 )
-from nrl_edge.fixedpoint.proven import (
+from nrl_edge.fixedpoint.ranges.analysis import FixedFormats, analyse_ranges
+from nrl_edge.fixedpoint.ranges.proven import (
     OBSERVATION_FRAC_BITS,
     REWARD_FRAC_BITS,
     proven_trace_frac_bits,
     proven_weight_frac_bits,
 )
-from nrl_edge.fixedpoint.range_analysis import FixedFormats, analyse_ranges
-from nrl_edge.fixedpoint.range_report import RangeReport
-from nrl_edge.fixedpoint.scales import choose_online_scale, choose_task_scale
+from nrl_edge.fixedpoint.ranges.report import RangeReport
+from nrl_edge.fixedpoint.ranges.scales import choose_online_scale, choose_task_scale
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.strict_toml import power_of_two_exponent
 from nrl_edge.tasks.task import Task, TaskSettings, make_task

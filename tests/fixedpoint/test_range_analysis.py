@@ -22,11 +22,11 @@ from nrl_edge.experiment import (
     task_settings,
 )
 from nrl_edge.fixedpoint.configuration import Formats
-from nrl_edge.fixedpoint.magnitudes import Magnitudes
-from nrl_edge.fixedpoint.range_analysis import FixedFormats, analyse_ranges
-from nrl_edge.fixedpoint.ranges import probe_task, simulate_ranges
-from nrl_edge.fixedpoint.saturation import compare_saturation
-from nrl_edge.fixedpoint.scales import choose_scale_exponents
+from nrl_edge.fixedpoint.ranges.analysis import FixedFormats, analyse_ranges
+from nrl_edge.fixedpoint.ranges.magnitudes import Magnitudes
+from nrl_edge.fixedpoint.ranges.saturation import compare_saturation
+from nrl_edge.fixedpoint.ranges.scales import choose_scale_exponents
+from nrl_edge.fixedpoint.ranges.simulation import probe_task, simulate_ranges
 from nrl_edge.learning import LearningSettings, train
 from nrl_edge.lockstep import Lockstep
 from nrl_edge.native import NativeAgent

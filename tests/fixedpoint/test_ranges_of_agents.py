@@ -22,10 +22,10 @@ from nrl_edge.experiment import (
     task_settings,
 )
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
-from nrl_edge.fixedpoint.measured_rules import Ranges
-from nrl_edge.fixedpoint.range_bounds import largest_share, trace_bound
-from nrl_edge.fixedpoint.ranges import simulate_ranges
-from nrl_edge.fixedpoint.saturation import compare_saturation
+from nrl_edge.fixedpoint.ranges.bounds import largest_share, trace_bound
+from nrl_edge.fixedpoint.ranges.measured_rules import Ranges
+from nrl_edge.fixedpoint.ranges.saturation import compare_saturation
+from nrl_edge.fixedpoint.ranges.simulation import simulate_ranges
 from nrl_edge.learning import LearningSettings, train
 from nrl_edge.lockstep import Lockstep
 from nrl_edge.native import NativeAgent

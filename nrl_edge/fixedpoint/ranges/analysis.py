@@ -1,6 +1,6 @@
 """Range analysis: which Q formats hold what an agent computes on its task, and why.
 
-The float64 rule is simulated on the task (ranges.py). Where a worst case can be derived it is put beside what was seen.
+The float64 rule is simulated on the task (simulation.py). A worst case that can be derived is put beside what was seen.
 Formats start from those that learning was proven with (proven.py) and move only as far as the task needs; each comes
 with its reason. What no format can hold is refused.
 """
@@ -25,18 +25,18 @@ from nrl_edge.fixedpoint.configuration import (
     MIN_CRITIC_OBSERVATION_FRAC_BITS,
     Formats,
 )
-from nrl_edge.fixedpoint.critic_ranges import check_critic, critic_quantities
-from nrl_edge.fixedpoint.magnitudes import Magnitudes
-from nrl_edge.fixedpoint.measured_rules import DIFFERENCE_LIMIT, Ranges
-from nrl_edge.fixedpoint.proven import (
+from nrl_edge.fixedpoint.ranges.bounds import LARGEST_NUMBER, difference_bound, return_bound, trace_bound
+from nrl_edge.fixedpoint.ranges.critic import check_critic, critic_quantities
+from nrl_edge.fixedpoint.ranges.magnitudes import Magnitudes
+from nrl_edge.fixedpoint.ranges.measured_rules import DIFFERENCE_LIMIT, Ranges
+from nrl_edge.fixedpoint.ranges.proven import (
     OBSERVATION_FRAC_BITS,
     REWARD_FRAC_BITS,
     proven_trace_frac_bits,
     proven_weight_frac_bits,
 )
-from nrl_edge.fixedpoint.range_bounds import LARGEST_NUMBER, difference_bound, return_bound, trace_bound
-from nrl_edge.fixedpoint.range_report import QuantityRange, RangeReport
-from nrl_edge.fixedpoint.ranges import probe_task, simulate_ranges
+from nrl_edge.fixedpoint.ranges.report import QuantityRange, RangeReport
+from nrl_edge.fixedpoint.ranges.simulation import probe_task, simulate_ranges
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.tasks.task import Task, TaskSettings
 

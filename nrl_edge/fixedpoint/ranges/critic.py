@@ -8,8 +8,8 @@ it learns of large observations is small.
 from __future__ import annotations
 
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.fixedpoint.measured_rules import Ranges
-from nrl_edge.fixedpoint.range_report import QuantityRange
+from nrl_edge.fixedpoint.ranges.measured_rules import Ranges
+from nrl_edge.fixedpoint.ranges.report import QuantityRange
 
 VALUE_LIMIT, CRITIC_WEIGHT_LIMIT, ERROR_LIMIT, BLOCK_ERROR_LIMIT = 64.0, 64.0, 8.0, 1.0
 LEAST_DISCOUNTED_REWARD = 2.0**-16

@@ -13,8 +13,8 @@ from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.fixedpoint.arithmetic import ROW_LIMIT
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_edge.fixedpoint.measured_rules import DIFFERENCE_LIMIT, Ranges
-from nrl_edge.fixedpoint.ranges import simulate_ranges
+from nrl_edge.fixedpoint.ranges.measured_rules import DIFFERENCE_LIMIT, Ranges
+from nrl_edge.fixedpoint.ranges.simulation import simulate_ranges
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.lockstep import Lockstep
 from nrl_edge.native import NativeAgent

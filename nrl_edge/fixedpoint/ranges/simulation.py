@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.errors import RunError
-from nrl_edge.fixedpoint.measured_rules import MeasuredActorCritic, MeasuredEdge, Ranges
+from nrl_edge.fixedpoint.ranges.measured_rules import MeasuredActorCritic, MeasuredEdge, Ranges
 from nrl_edge.learning.network import layer_sizes
 from nrl_edge.learning.nrl import reward_prediction_error
 from nrl_edge.learning.settings import LearningSettings, Preset

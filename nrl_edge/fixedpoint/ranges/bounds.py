@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nrl_edge.fixedpoint.measured_rules import DIFFERENCE_LIMIT, Ranges
+from nrl_edge.fixedpoint.ranges.measured_rules import DIFFERENCE_LIMIT, Ranges
 
 TRACE_FAILURE = 0.01
 """Probability that any trace of a run of RUN_EPISODES episodes leaves the derived bound."""

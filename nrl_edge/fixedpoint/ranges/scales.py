@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.errors import RunError
-from nrl_edge.fixedpoint.critic_ranges import critic_diverges
-from nrl_edge.fixedpoint.ranges import probe_task, simulate_ranges
+from nrl_edge.fixedpoint.ranges.critic import critic_diverges
+from nrl_edge.fixedpoint.ranges.simulation import probe_task, simulate_ranges
 from nrl_edge.learning.settings import LearningSettings
 from nrl_edge.tasks.task import MAX_SCALE_EXPONENT, TaskSettings
 

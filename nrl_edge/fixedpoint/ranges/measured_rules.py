@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.fixedpoint.configuration import DIFFERENCE_FRAC_BITS
-from nrl_edge.fixedpoint.magnitudes import Magnitudes
+from nrl_edge.fixedpoint.ranges.magnitudes import Magnitudes
 from nrl_edge.learning.actor_critic import ActorCriticNrl, BlockTraces, Critic
 from nrl_edge.learning.network import apply_layer, forward, leaky_relu_slope, output_error, softmax
 from nrl_edge.learning.nrl import Actions, NrlEdge
