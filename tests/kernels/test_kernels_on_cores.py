@@ -272,10 +272,19 @@ def test_the_usual_shape_is_the_reference_s_on_every_core(core_id: str) -> None:
     check(core_id, "two actions")
 
 
+# Cortex-M7 and M33 are given Cortex-M4's code, in another order: each takes its share of the shapes.
+SCHEDULED_OTHERWISE = {"m7": 1, "m33": 3}
+SHAPES_OF_CORES = [
+    (shape, core.id)
+    for number, shape in enumerate(SHAPES)
+    for core in CORES
+    if shape != "two actions" and SCHEDULED_OTHERWISE.get(core.id, number % 4) == number % 4
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("core_id", [core.id for core in CORES])
-@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "two actions"])
-def test_every_shape_is_the_reference_s_on_every_core(core_id: str, shape: str) -> None:
+@pytest.mark.parametrize(("shape", "core_id"), SHAPES_OF_CORES)
+def test_every_shape_is_the_reference_s_on_every_core(shape: str, core_id: str) -> None:
     check(core_id, shape)
 
 
