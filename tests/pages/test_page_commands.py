@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from page_room import PORT, ROOT, PageRoom, run, run_until_interrupted, shorten
 
+from nrl_host.link import Link
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS = (
     *(
@@ -97,7 +99,8 @@ def is_not_run(line: str) -> bool:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy computer an emulated second of a board that is flashed takes many."""
+    """On a busy computer an emulated second of a board that is flashed takes many, and a board may be held up."""
+    monkeypatch.setitem(Link.__init__.__kwdefaults__, "attempts", 60)
     monkeypatch.setattr(sys.modules["nrl_host.flash.flash"], "_VERIFY_SECONDS", 300.0)
     monkeypatch.setattr(sys.modules["nrl_host.uploaders"], "_SECONDS", 1800.0)
 
