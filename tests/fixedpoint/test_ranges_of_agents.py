@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as some
 
 from nrl_edge.agent import Counters, EntropySettings
@@ -241,7 +241,13 @@ def nothing_rounds_to_zero(experiment: Experiment, agent: AgentConfiguration) ->
 @settings(max_examples=8)
 @given(experiments())
 def test_formats_hold_what_is_computed_in_them_and_nothing_rounds_away(experiment: Experiment) -> None:
-    agent = resolve_agent(experiment)
+    try:
+        agent = resolve_agent(experiment)
+    except ConfigurationError as error:
+        # The weights of a Gaussian policy that learns by returns may grow until no format holds the hidden units.
+        assert "FarReach" in experiment.task.id and experiment.learning.preset == "edge", error
+        assert "hidden units as large as" in str(error)
+        reject()
     nothing_rounds_to_zero(experiment, agent)
     steps = 1 if "steps = 1 " in experiment.to_toml() else 20
     rows = compare_saturation(task_settings(experiment), agent, learning_settings(experiment), [1, 2], 600 // steps)

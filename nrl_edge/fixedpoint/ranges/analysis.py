@@ -153,7 +153,8 @@ class _Chooser:
             raise ConfigurationError(
                 f"scaled observations are as large as {self._observation:g} and hidden units as large as "
                 f"{ranges.pre_activation.maximum:g}: 16 bits with at least {allowed[0]} fraction bits do not hold "
-                'twice that; leave out task.observation_scale (or write "auto"), or set it to a smaller power of two'
+                "twice that; set task.observation_scale to a smaller power of two, or where the units grow while it "
+                "learns, learning_rate or clip"
             )
         resolved = [bits for bits in fitting if ranges.observation.rms * 2.0**bits >= MIN_RESOLVED_STEPS]
         proven = [bits for bits in fitting if bits <= OBSERVATION_FRAC_BITS]
