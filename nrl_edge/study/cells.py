@@ -33,8 +33,8 @@ from nrl_edge.study.definition import Variant
 from nrl_edge.tasks.batched import VECTORISED
 
 MAX_SEEDS_PER_JOB = 20
-MAX_SECONDS_PER_JOB = 180.0
-"""What a float64 job of several seeds may take if no episode ended early. Most do: jobs take a minute or two."""
+MAX_SECONDS_PER_JOB = 600.0
+"""What a job of several seeds may take if no episode ended early. Most do: jobs take a minute or some."""
 UNLIMITED_EPISODE_STEPS = 1000
 """Taken for the length of an episode where the environment has no time limit."""
 

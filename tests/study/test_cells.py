@@ -37,7 +37,7 @@ def test_fixed_point_cells_of_a_task_without_a_batched_form_run_alone() -> None:
 
 
 def test_long_float64_runs_are_cut_into_small_jobs() -> None:
-    together = [seeds_per_job(small_study(episodes=str(episodes)).variants[1]) for episodes in (100, 3000, 100_000)]
+    together = [seeds_per_job(small_study(episodes=str(episodes)).variants[1]) for episodes in (100, 10_000, 200_000)]
     assert together[0] == 20 and together[1] < 20 and together[2] == 1
 
 
