@@ -156,13 +156,25 @@ class _Measured(NrlEdge):
     late: bool
     """Set in the second half of the simulation."""
 
-    def _start_measuring(self, ranges: Ranges) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        settings: Sequence[LearningSettings],
+        generators: Sequence[np.random.Generator],
+        ranges: Ranges,
+    ) -> None:
+        super().__init__(sizes, settings, generators)
         self.ranges = ranges
+        self._measure_parts()
         ranges.row_norm = [Magnitudes() for _ in self.weights]
         self.beginners = len(self.learning_rate)
         self._step, self._measuring = 0, False
         self.late = False
         self._measure_weights(slice(None))
+
+    def _measure_parts(self) -> None:
+        """Put parts that measure in the place of the rule's own."""
+        raise NotImplementedError
 
     def make_decisive(self, observations: Floats) -> None:
         """Give the second half of the agents output layers that tell these observations (N, inputs) apart.
@@ -237,17 +249,9 @@ class _Measured(NrlEdge):
 class MeasuredEdge(_Measured):
     """Preset edge, measured."""
 
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        settings: Sequence[LearningSettings],
-        generators: Sequence[np.random.Generator],
-        ranges: Ranges,
-    ) -> None:
-        super().__init__(sizes, settings, generators)
+    def _measure_parts(self) -> None:
         block_steps = 1 if self.immediate else MEASURED_BLOCK_STEPS
-        self.traces: _MeasuredTraces = _MeasuredTraces(sizes, len(settings), block_steps, ranges.trace)
-        self._start_measuring(ranges)
+        self.traces = _MeasuredTraces(self.sizes, len(self.learning_rate), block_steps, self.ranges.trace)
 
     def learn(self, rows: Rows, prediction_error: Floats) -> None:
         """The rule's update, measured."""
@@ -265,18 +269,11 @@ class MeasuredEdge(_Measured):
 class MeasuredActorCritic(_Measured, ActorCriticNrl):
     """Preset actor-critic, measured."""
 
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        settings: Sequence[LearningSettings],
-        generators: Sequence[np.random.Generator],
-        ranges: Ranges,
-    ) -> None:
-        super().__init__(sizes, settings, generators)
-        self.critic = _MeasuredCritic(sizes[0], len(settings), self.settings, ranges)
-        self.block_traces = _MeasuredBlockTraces(sizes, len(settings), self.settings.block_steps, ranges.trace)
+    def _measure_parts(self) -> None:
+        batch, ranges = len(self.learning_rate), self.ranges
+        self.critic = _MeasuredCritic(self.sizes[0], batch, self.settings, ranges)
+        self.block_traces = _MeasuredBlockTraces(self.sizes, batch, self.settings.block_steps, ranges.trace)
         self.traces = self.block_traces
-        self._start_measuring(ranges)
 
     def _update(self, rows: NDArray[np.intp], traces: list[Floats]) -> None:
         """The rule's update, measured."""
