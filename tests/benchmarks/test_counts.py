@@ -13,16 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tools import require_board
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.counts import measure  # noqa: E402
-from benchmarks.counts.build import Image, agent_sources, build  # noqa: E402
-from benchmarks.counts.cores import CORES, find_core  # noqa: E402
-from benchmarks.counts.naive import NAIVE_KINDS, NaiveKind, naive_sources  # noqa: E402
-from benchmarks.counts.networks import (  # noqa: E402
+from benchmarks.counts import measure
+from benchmarks.counts.build import Image, agent_sources, build
+from benchmarks.counts.cores import CORES, find_core
+from benchmarks.counts.naive import NAIVE_KINDS, NaiveKind, naive_sources
+from benchmarks.counts.networks import (
     NETWORKS,
     SEED,
     TERMINATED,
@@ -33,10 +28,13 @@ from benchmarks.counts.networks import (  # noqa: E402
     record_stream,
     reference_of,
 )
-from benchmarks.counts.timings import Pricer, count_instructions, instruction_bytes  # noqa: E402
-from benchmarks.counts.trace import Run, function_costs  # noqa: E402
-from nrl_edge.errors import ConfigurationError, RunError  # noqa: E402
-from nrl_edge.native.compiler import build_cached  # noqa: E402
+from benchmarks.counts.timings import Pricer, count_instructions, instruction_bytes
+from benchmarks.counts.trace import Run, function_costs
+from nrl_edge.errors import ConfigurationError, RunError
+from nrl_edge.native.compiler import build_cached
+from tests.tools import require_board
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = find_network("4-8-2")
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.counts import table as tables
+from benchmarks.counts.cores import CORES, Core, find_core
+from benchmarks.counts.floor import FLOORS
+from benchmarks.counts.naive import NAIVE_KINDS
+from benchmarks.counts.networks import NETWORKS, find_network
+from benchmarks.counts.page import PAGE, PLOT, page_text
+from benchmarks.counts.table import COUNTED, count_rows, gains, growth, is_comparable, read_table, table_text
+from nrl_edge.errors import ConfigurationError, RunError
 from tests.tools import require_board
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.counts import table as tables  # noqa: E402
-from benchmarks.counts.cores import CORES, Core, find_core  # noqa: E402
-from benchmarks.counts.floor import FLOORS  # noqa: E402
-from benchmarks.counts.naive import NAIVE_KINDS  # noqa: E402
-from benchmarks.counts.networks import NETWORKS, find_network  # noqa: E402
-from benchmarks.counts.page import PAGE, PLOT, page_text  # noqa: E402
-from benchmarks.counts.table import COUNTED, count_rows, gains, growth, is_comparable, read_table, table_text  # noqa: E402
-from nrl_edge.errors import ConfigurationError, RunError  # noqa: E402
 
 TABLE = read_table()
 

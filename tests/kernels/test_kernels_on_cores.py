@@ -8,7 +8,6 @@ this computer by tests/equivalence.
 from __future__ import annotations
 
 import subprocess
-import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,21 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.counts.build import agent_sources, build
+from benchmarks.counts.cores import CORES, find_core
+from benchmarks.counts.measure import run_image
+from benchmarks.counts.networks import Stream
+from nrl_edge.agent import EntropySettings
+from nrl_edge.codegen.core import initial_draw_bytes, render_core, step_draw_bytes, write_core
+from nrl_edge.fixedpoint.agents import reference_agent
+from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
+from nrl_edge.fixedpoint.reference import IntegerAgent
+from nrl_edge.native import TERMINATED, TRUNCATED
 from tests.tools import require_board, require_tool
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.counts.build import agent_sources, build  # noqa: E402
-from benchmarks.counts.cores import CORES, find_core  # noqa: E402
-from benchmarks.counts.measure import run_image  # noqa: E402
-from benchmarks.counts.networks import Stream  # noqa: E402
-from nrl_edge.agent import EntropySettings  # noqa: E402
-from nrl_edge.codegen.core import initial_draw_bytes, render_core, step_draw_bytes, write_core  # noqa: E402
-from nrl_edge.fixedpoint.agents import reference_agent  # noqa: E402
-from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats  # noqa: E402
-from nrl_edge.fixedpoint.reference import IntegerAgent  # noqa: E402
-from nrl_edge.native import TERMINATED, TRUNCATED  # noqa: E402
 
 SEED = 3
 ONLINE = Formats(trace_frac_bits=8)

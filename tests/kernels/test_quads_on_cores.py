@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.counts.build import agent_sources, build
+from benchmarks.counts.cores import CORES, find_core
+from benchmarks.counts.measure import run_image
+from benchmarks.counts.networks import Stream
+from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
 from tests.tools import require_board
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
-
-from benchmarks.counts.build import agent_sources, build  # noqa: E402
-from benchmarks.counts.cores import CORES, find_core  # noqa: E402
-from benchmarks.counts.measure import run_image  # noqa: E402
-from benchmarks.counts.networks import Stream  # noqa: E402
-from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats  # noqa: E402
 
 CHANGES = (-128, -127, -1, 0, 1, 127, 126, 5)
 VARIANTS = (0, 1, 2, 3)
