@@ -41,8 +41,9 @@ from nrl_edge.lockstep import CONTINUOUS_ONE, Lockstep
 from nrl_edge.native import NativeAgent
 from nrl_edge.runs import snapshot_weights
 from nrl_edge.runs.snapshot import without_entropy
-from nrl_edge.study.cells import CellResult, plan_jobs
+from nrl_edge.study.cells import CellResult
 from nrl_edge.study.definition import Variant
+from nrl_edge.study.plan import plan_jobs
 from nrl_edge.study.schedule import LocalScheduler, Scheduler
 from nrl_edge.study.table import Summary, summarise
 from nrl_edge.tasks import episode_seed
@@ -224,7 +225,7 @@ def _learn(
     total = len(variants) * len(seeds)
     advance = stage(f"learning with {len(seeds)} seeds: {', '.join(each.label for each in variants)}", total)
     cells: dict[tuple[str, int], CellResult] = {}
-    for job, results in scheduler.run(plan_jobs(variants, seeds, ())):
+    for job, results in scheduler.run(plan_jobs(variants, seeds, (), scheduler.workers)):
         for result in results:
             cells[job.variant.label, result.seed] = result
         advance(len(cells), job.variant.label)

@@ -1,22 +1,18 @@
-"""A cell is one variant with one seed; a job is what a worker runs at once: some cells of one variant.
+"""A cell is one variant with one seed; a job is what a worker runs at once: some cells of one variant, side by side.
 
-Cells of one variant run side by side, as many as keep a job short: what a killed study loses is the jobs that were
-running. Fixed-point cells are the generated C in process; on a task that has no batched form they run one a job.
+Fixed-point cells are the generated C in process; on a task that has no batched form they run one after the other.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import json
-import math
 import time
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,12 +27,6 @@ from nrl_edge.native import NativeAgent
 from nrl_edge.side_by_side import run_side_by_side
 from nrl_edge.study.definition import Variant
 from nrl_edge.tasks.batched import VECTORISED
-
-MAX_SEEDS_PER_JOB = 20
-MAX_SECONDS_PER_JOB = 600.0
-"""What a job of several seeds may take if no episode ended early. Most do: jobs take a minute or some."""
-UNLIMITED_EPISODE_STEPS = 1000
-"""Taken for the length of an episode where the environment has no time limit."""
 
 _FORMAT = 1
 
@@ -118,49 +108,6 @@ class CellResult:
             raise ValueError(f"no result of a cell: {error}") from error
 
 
-def plan_jobs(variants: Sequence[Variant], seeds: Sequence[int], done: Collection[tuple[str, int]]) -> list[Job]:
-    """The jobs that are still to run; `done` holds (identity, seed) of finished cells. Long variants come first."""
-    jobs: list[tuple[int, Job]] = []
-    for variant in variants:
-        missing = [seed for seed in seeds if (variant.identity, seed) not in done]
-        if not missing:
-            continue
-        number = math.ceil(len(missing) / seeds_per_job(variant))
-        together, cost = math.ceil(len(missing) / number), _most_steps(variant)
-        jobs += [
-            (cost * together, Job(variant, tuple(missing[start : start + together])))
-            for start in range(0, len(missing), together)
-        ]
-    # Longest first, so that no worker is left alone with a long job at the end. The sort is stable.
-    return [job for _, job in sorted(jobs, key=lambda item: -item[0])]
-
-
-def seeds_per_job(variant: Variant) -> int:
-    """Seeds that run side by side."""
-    if variant.configuration is not None and variant.experiment.task.id not in VECTORISED:
-        return 1
-    return next(
-        (number for number in range(MAX_SEEDS_PER_JOB, 1, -1) if _seconds(variant, number) <= MAX_SECONDS_PER_JOB), 1
-    )
-
-
-def _seconds(variant: Variant, seeds: int) -> float:
-    """What a job may take at most, about: a step costs NumPy's calls, and arithmetic for each seed."""
-    task = make_experiment_task(variant.experiment)
-    sizes = (task.inputs, *variant.experiment.network.hidden, task.actions)
-    task.close()
-    parameters = sum(columns * rows for columns, rows in itertools.pairwise(sizes))
-    step = 60e-6 + seeds * (8e-6 + 2e-9 * parameters + (0.0 if variant.experiment.task.id in VECTORISED else 15e-6))
-    return _most_steps(variant) * step
-
-
-def _most_steps(variant: Variant) -> int:
-    name = variant.experiment.task.id.rpartition(":")[2]
-    specification = gymnasium.registry.get(name)
-    limit = specification.max_episode_steps if specification is not None else None
-    return variant.experiment.learning.episodes * (limit or UNLIMITED_EPISODE_STEPS)
-
-
 def run_job(job: Job) -> list[CellResult]:
     """Run the cells of a job, in the order of its seeds. A cell whose learning diverges has an error as its result.
 
@@ -175,8 +122,10 @@ def run_job(job: Job) -> list[CellResult]:
     except RunError as error:
         if len(job.seeds) == 1:
             return [_failed(job.variant, job.seeds[0], error)]
-    # One of them diverged and took the others with it; what a seed does never depends on its neighbours.
-    return [result for seed in job.seeds for result in run_job(Job(job.variant, (seed,)))]
+    # One of them diverged and took the others with it. What a seed does never depends on its neighbours, so each half
+    # is run again, and its halves, until those that diverge are alone.
+    middle = len(job.seeds) // 2
+    return [result for half in (job.seeds[:middle], job.seeds[middle:]) for result in run_job(Job(job.variant, half))]
 
 
 def _run_float64(variant: Variant, seeds: Sequence[int]) -> list[CellResult]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nrl_edge.study.cells import CellResult, plan_jobs
+from nrl_edge.study.cells import CellResult
 from nrl_edge.study.definition import Study, Variant
+from nrl_edge.study.plan import plan_jobs
 from nrl_edge.study.schedule import LocalScheduler, Scheduler
 from nrl_edge.study.store import StudyFolder
 from nrl_edge.study.table import Summary, summarise, write_markdown, write_results, write_summary
@@ -81,7 +82,7 @@ def run_study(
     scheduler = scheduler or LocalScheduler()
     with StudyFolder.open(path, study) as folder:
         done = {(variant.identity, result.seed) for variant, result in folder.cells(study)}
-        jobs = plan_jobs(study.variants, study.seeds, done)
+        jobs = plan_jobs(study.variants, study.seeds, done, scheduler.workers)
         finished = before = len(done)
         with closing(scheduler.run(jobs)) as results:
             for job, cells in results:

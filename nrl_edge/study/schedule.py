@@ -28,6 +28,11 @@ LOST_WORKERS_PER_JOB = 10
 class Scheduler(Protocol):
     """Runs jobs."""
 
+    @property
+    def workers(self) -> int:
+        """Jobs that run at a time, at least 1. Raises as `run` does where nobody can say."""
+        ...
+
     def run(self, jobs: Sequence[Job]) -> Results:
         """Run all jobs, in any order, and yield each with its results when it is done.
 
@@ -56,6 +61,11 @@ class LocalScheduler:
         if processes is not None and processes < 1:
             raise ConfigurationError(f"--processes {processes}: at least 1 is needed")
         self.processes = processes or os.cpu_count() or 1
+
+    @property
+    def workers(self) -> int:
+        """The processes."""
+        return self.processes
 
     def run(self, jobs: Sequence[Job]) -> Results:
         """Run all jobs; see `Scheduler.run`. Raises RunError where a worker process is killed."""
@@ -111,18 +121,19 @@ class DaskScheduler:
                 "pip install 'nrl-edge[dask]'"
             ) from error
 
+    @property
+    def workers(self) -> int:
+        """Threads of all workers that the cluster has now. Raises ConfigurationError where there is no such cluster."""
+        with self._connect() as client:
+            threads: dict[str, int] = client.nthreads()
+            return max(1, sum(threads.values()))
+
     def run(self, jobs: Sequence[Job]) -> Results:
         """Run all jobs; see `Scheduler.run`. Raises ConfigurationError where there is no such cluster."""
         if not jobs:
             return
         distributed = self._distributed
-        try:
-            client = distributed.Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"--scheduler {self.address}: no Dask scheduler answers there ({error}); start one with: dask scheduler"
-            ) from error
-        with client:
+        with self._connect() as client:
             self._check_workers(client)
             run = uuid.uuid4().hex[:8]
             # A key of its own for each job and run: Dask would otherwise answer from what it remembers.
@@ -140,6 +151,14 @@ class DaskScheduler:
             finally:
                 with suppress(Exception):  # the cluster may be gone, and with it whatever was to be cancelled
                     client.cancel(list(futures))
+
+    def _connect(self) -> Any:
+        try:
+            return self._distributed.Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"--scheduler {self.address}: no Dask scheduler answers there ({error}); start one with: dask scheduler"
+            ) from error
 
     def _check_workers(self, client: Any) -> None:
         versions = client.run(_version, on_error="return")

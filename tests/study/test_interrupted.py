@@ -65,7 +65,7 @@ def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(
 ) -> None:
     from distributed import Client
 
-    monkeypatch.setattr("nrl_edge.study.cells.MAX_SEEDS_PER_JOB", 2)
+    monkeypatch.setattr("nrl_edge.study.plan.MAX_SEEDS_PER_JOB", 2)
     study = small_study(seeds='"100:140"').select(only=["int16", "float64"])
     with ExitStack() as stack:
         local = ("--host", "127.0.0.1", "--no-dashboard")

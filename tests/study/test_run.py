@@ -18,6 +18,8 @@ from nrl_edge.study.schedule import LocalScheduler, Results
 class InThisProcess:
     """Runs jobs one after the other; after `until` of them it breaks, as a scheduler may."""
 
+    workers = 1
+
     def __init__(self, until: float = math.inf) -> None:
         self.until = until
         self.jobs: list[Job] = []
