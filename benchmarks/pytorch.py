@@ -22,7 +22,7 @@ import gymnasium
 from benchmarks.comparison import Comparison, Target, measure_in_turns
 from benchmarks.training import agent_steps_per_second
 
-SEEDS = 256
+SEEDS = 512
 """Agents side by side in the batched trainer."""
 STEPS_EACH = 20_000
 """Steps an agent of the batched trainer: the window of the trainer's own benchmark."""
