@@ -1,6 +1,6 @@
 /*
  * main.c: an agent that learns to balance a pole which this very chip simulates. Nobody has to be at the serial line: who
- * is there may listen (TELEMETRY after each episode), read everything, and begin anew.
+ * is there may listen (TELEMETRY after each episode), read everything, raw noise included, and begin anew.
  */
 #include "nrl_agent.h"
 #include "nrl_cartpole.h"
@@ -69,6 +69,27 @@ static void end_episode(void *context, const nrl_agent_t *learned)
     (void)nrl_link_episode_ended(&host_link);
 }
 
+/*
+ * Raw noise that somebody reads is not overwritten before it was read: without it the run could not be repeated. Nobody is
+ * waited for who has not greeted, nor once something is lost, nor for longer than NRL_ENVIRONMENT_READER_MS.
+ */
+static bool awaits_reader(void)
+{
+    static bool is_waiting;
+    static uint32_t since;
+    const uint32_t unread = noise.position - noise.fetched;
+
+    if (unread == 0u || unread > NRL_NOISE_LOG_BYTES || !host_link.server.greeted || !nrl_noise_log_is_full(&noise)) {
+        is_waiting = false;
+        return false;
+    }
+    if (!is_waiting) {
+        is_waiting = true;
+        since = nrl_port_milliseconds();
+    }
+    return nrl_port_milliseconds() - since < NRL_ENVIRONMENT_READER_MS;
+}
+
 int main(int argc, char **argv)
 {
     static const uint32_t seed_state[4] = NRL_DEFAULT_SEED_STATE;
@@ -109,7 +130,7 @@ int main(int argc, char **argv)
         const bool rests = !host_link.agent_ready || agent.restore_is_staged ||
                            (!agent.episode_open && agent.episodes >= NRL_ENVIRONMENT_EPISODES);
 
-        if (rests || nrl_port_received()) {
+        if (rests || nrl_port_received() || awaits_reader()) {
             nrl_link_poll(&host_link);
         } else {
             (void)nrl_loop_poll(&loop);

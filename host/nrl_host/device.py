@@ -33,6 +33,7 @@ from nrl_host.link.messages import (
     STEP_TERMINATED,
     STEP_TRUNCATED,
 )
+from nrl_host.noise_reader import NoiseReader
 
 _LINK_MODES = ("seeded", "raw", "expanded")
 
@@ -60,7 +61,7 @@ class LinkAgent:
 
     With `begin` the device draws fresh weights from `entropy`, and what its agent had learned is lost; without, the
     agent goes on with what it has until `begin` is called. Without `keep_noise` the random bytes that the agent draws
-    are not read, as they cannot be where it steps by itself, and draws on while they are read.
+    are not read: an agent that steps by itself draws on while they are, and who listens to it reads them.
 
     Raises DeviceError where the device carries another agent than `configuration`, ConfigurationError for an entropy
     mode that no device can begin with.
@@ -102,12 +103,10 @@ class LinkAgent:
         self._entropy = entropy
         self._keeps_noise = keep_noise and entropy.mode != "seeded"
         self._noise = bytearray()
-        self._noise_position = 0
+        self._noise_reader = NoiseReader(link)
         call = step_draw_bytes(configuration) + update_draw_bytes(configuration)
         # The size of a device's log is the next power of two of what is drawn at once (nrl_edge.codegen.noise).
         self._largest_log = 2 * max(initial_draw_bytes(configuration), 2 * call)
-        self.noise_is_complete = True
-        """False once noise of the device could not be read before it was overwritten."""
         if begin:
             self.begin()
 
@@ -116,8 +115,7 @@ class LinkAgent:
         words = seed_state(self._entropy.seed) if self._entropy.mode == "seeded" else (0, 0, 0, 0)
         self.link.request(MESSAGES["BEGIN"](ENTROPY_MODES.index(self._entropy.mode), tuple(words)))
         self._noise.clear()
-        self._noise_position = 0
-        self.noise_is_complete = True
+        self._noise_reader.restart()
         self._fetch_noise()
 
     def take_noise(self) -> bytes | None:
@@ -128,35 +126,26 @@ class LinkAgent:
         self._fetch_noise()
         taken = bytes(self._noise)
         self._noise.clear()
-        return taken if self.noise_is_complete else None
+        return taken if self._noise_reader.is_complete else None
 
     def _fetch_noise(self) -> None:
-        if not self._keeps_noise or not self.noise_is_complete:
+        """Read what the agent has drawn; it draws no more before the next call of `step`."""
+        if not self._keeps_noise or not self._noise_reader.is_complete:
             return
         before = len(self._noise)
-        while True:
-            try:
-                reply = self.link.request(MESSAGES["NOISE_READ"](self._noise_position))
-            except RequestRefusedError as error:
-                if error.code_name == "NOISE_LOST":
-                    self.noise_is_complete = False
-                    self.on_warning(
-                        f"some of the noise of {self.hello.board} was overwritten before it could be read: its log is "
-                        "too small for this agent. The run goes on, and cannot be repeated from its record; one with a "
-                        "smaller network, or on a board with more memory, can"
-                    )
-                    return
-                raise
-            if not reply.data:
-                return
-            self._noise += reply.data
-            if reply.position != self._noise_position or len(self._noise) - before > self._largest_log:
+        while data := self._noise_reader.read():
+            self._noise += data
+            if len(self._noise) - before > self._largest_log:
                 raise DeviceError(
-                    f"{self.link.url}: asked for the noise from byte {self._noise_position}, got "
-                    f"{len(reply.data)} bytes at {reply.position}, {len(self._noise) - before} in all: no agent of "
-                    "this experiment draws so many. Whatever is there does not run its firmware"
+                    f"{self.link.url}: got {len(self._noise) - before} bytes of noise, and no agent of this experiment "
+                    "draws so many at once. Whatever is there does not run its firmware"
                 )
-            self._noise_position = (self._noise_position + len(reply.data)) & 0xFFFFFFFF
+        if not self._noise_reader.is_complete:
+            self.on_warning(
+                f"some of the noise of {self.hello.board} was overwritten before it could be read: its log is "
+                "too small for this agent. The run goes on, and cannot be repeated from its record; one with a "
+                "smaller network, or on a board with more memory, can"
+            )
 
     @property
     def configuration(self) -> AgentConfiguration:

@@ -1,4 +1,7 @@
-"""Listens to a board that simulates its task itself: it learns with no host in the loop, and tells of each episode."""
+"""Listens to a board that simulates its task itself: it learns with no host in the loop, and tells of each episode.
+
+Where it draws raw noise, that is read while it learns, and the board waits for its reader: such a run can be repeated.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,13 @@ from nrl_edge.simulation import (
 from nrl_edge.tasks.fixed_cartpole import TIME_LIMIT
 from nrl_host.device import LinkAgent
 from nrl_host.link import Link
+from nrl_host.noise_reader import NoiseReader
 
 _SILENCE_SECONDS = 2.0
 """A device that says nothing for so long is asked whether it is still there, and how far it is."""
 _LISTEN_SECONDS = 0.2
+_NOISE_LISTEN_SECONDS = 0.005
+"""The same where noise is to be read: the board draws more meanwhile, and waits once its log is full."""
 
 
 class OnChipListener:
@@ -74,6 +80,42 @@ class OnChipListener:
         self._on_episode(outcome, self.statistics)
 
 
+class NoiseRecorder:
+    """Reads the noise of a board that begins anew, and keeps it in the folder of the run, if there is one."""
+
+    def __init__(self, link: Link, folder: RunFolder | None, on_warning: Callable[[str], None]) -> None:
+        self._reader = NoiseReader(link)
+        self._folder = folder
+        self._on_warning = on_warning
+        self._board = link.hello.board
+
+    def record(self) -> bool:
+        """Read once; returns whether there was anything, so that there may be more."""
+        if not self._reader.is_complete:
+            return False
+        noise = self._reader.read()
+        if not self._reader.is_complete:
+            self._lose()
+        elif noise and self._folder is not None:
+            self._folder.log_noise(noise)
+        return bool(noise)
+
+    def record_until(self, drawn: int) -> None:
+        """Read what is still lacking of the first `drawn` bytes, a count modulo 2^32."""
+        while self._reader.lacks(drawn):
+            if not self.record():
+                break
+
+    def _lose(self) -> None:
+        if self._folder is not None:
+            self._folder.log_noise(None)
+            self._on_warning(
+                f"some of the noise of {self._board} was overwritten before it was read: its log is too small for this "
+                "agent, or this computer or the line was busy for longer than the board waits. The run goes on, and "
+                "cannot be repeated from its record"
+            )
+
+
 def listen_on_chip(
     experiment: Experiment,
     link: Link,
@@ -85,10 +127,11 @@ def listen_on_chip(
 ) -> RunSummary:
     """Listen until the board has done the experiment's episodes; returns what came of them.
 
-    With `begin` the board's agent begins anew first; otherwise it goes on with what it does. `options` are RunOptions;
-    the folder of a run keeps progress and final weights. Raises DeviceError where the board carries another agent,
-    restarts or falls silent, RunError where nothing was heard of any episode, ConfigurationError where a run is to be
-    resumed.
+    With `begin` the board's agent begins anew first, and its raw noise is read; otherwise it goes on with what it does.
+    `options` are RunOptions; the folder of a run keeps progress, noise and final weights. Where the listening ends
+    before the board does, it goes on, and the folder has what was heard and the CRC of the weights of that moment.
+    Raises DeviceError where the board carries another agent, restarts or falls silent, RunError where nothing was heard
+    of any episode, ConfigurationError where a run is to be resumed.
     """
     run, resume, episode_options = split_options(options)
     if resume:
@@ -99,14 +142,21 @@ def listen_on_chip(
     agent = LinkAgent(link, configuration, entropy_settings(experiment), begin=False, keep_noise=False)
     target = f"{link.hello.board}, on chip"
     with open_run(run, experiment, target, configuration) as (folder, _):
+        recorder = None
         if begin:
             agent.begin()
             _forget_earlier_life(link)
+            if experiment.entropy.mode != "seeded":
+                recorder = NoiseRecorder(link, folder, on_warning)
         on_episode = episode_options.get("on_episode", lambda outcome, statistics: None)
         listener = OnChipListener(experiment, configuration, on_episode, folder)
-        summary = _listen(experiment, agent, listener, target, on_warning, episode_options)
+        summary = _listen(experiment, agent, listener, recorder, target, on_warning, episode_options)
         if folder is not None:
-            keep_summary(folder, agent, summary)
+            if summary.episodes >= experiment.learning.episodes:
+                keep_summary(folder, agent, summary)
+            else:
+                # A board that goes on has no snapshot that stands still, and there is nothing to resume.
+                folder.finish(summary.as_dict())
         return summary
 
 
@@ -120,6 +170,7 @@ def _listen(
     experiment: Experiment,
     agent: LinkAgent,
     listener: OnChipListener,
+    recorder: NoiseRecorder | None,
     target: str,
     on_warning: Callable[[str], None],
     options: EpisodeOptions,
@@ -134,7 +185,10 @@ def _listen(
     started = last_news = time.monotonic()
     heard, interrupted = listener.heard, False
     while listener.heard < episodes:
-        link.listen(_LISTEN_SECONDS)
+        if recorder is None:
+            link.listen(_LISTEN_SECONDS)
+        elif not recorder.record():
+            link.listen(_NOISE_LISTEN_SECONDS)
         now = time.monotonic()
         if listener.heard != heard:
             heard, last_news = listener.heard, now
@@ -149,8 +203,11 @@ def _listen(
             interrupted = True
             break
     elapsed = time.monotonic() - started
-    link.on_telemetry = None
+    # What it told before it answers is heard as well: the curve ends where the counts do.
     status = agent.status()
+    link.on_telemetry = None
+    if recorder is not None:
+        recorder.record_until(status.bytes_drawn)
     if not listener.statistics.returns:
         raise RunError(
             f"{link.url}: the board has done {status.episodes} episodes and told of none of them. Its serial line is "

@@ -33,7 +33,8 @@ def replay_command(
 ) -> None:
     """Repeat a run step by step; exit code 1 where anything differs. The verdict is kept in the run's folder.
 
-    A run that has not reached its end is repeated up to its newest checkpoint.
+    A run that has not reached its end is repeated up to its newest checkpoint; that of a chip which simulates its task,
+    episode by episode, up to where it was listened to.
     """
     output = Output(as_json, quiet)
     folder = RunFolder.open(run)
@@ -44,7 +45,7 @@ def replay_command(
     except RunError as error:
         # Somebody else's run, or a full disk: the verdict stands all the same.
         output.warn(f"reports will not know of this replay: {error}")
-    until = f", after {verdict.episodes:,} episodes: the newest checkpoint of a run that has not reached its end"
+    until = f", after {verdict.episodes:,} episodes: as far as is known of a run that has not reached its end"
     if verdict.match:
         text = (
             f"match: {verdict.steps:,} calls, weights CRC-32 {verdict.weights_crc32} of the run and of the "
@@ -60,6 +61,12 @@ def replay_command(
         text = (
             f"call {first.call} differs: the run's answer was {first.recorded}, that of the {verdict.target} "
             f"{first.replayed}"
+        )
+    elif verdict.first_difference.what == "episode":
+        first = verdict.first_difference
+        text = (
+            f"episode {verdict.episodes + 1} differs: it had {first.recorded} on the board, and {first.replayed} "
+            f"by the {verdict.target}"
         )
     else:
         first = verdict.first_difference

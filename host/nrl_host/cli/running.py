@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nrl_edge.experiment import Experiment
 from nrl_edge.lockstep import EpisodeOutcome
+from nrl_edge.runs import RunFolder
 from nrl_edge.simulation import ReturnStatistics, RunOptions, RunSummary
 from nrl_host.cli.output import Output
 from nrl_host.interrupt import GracefulStop
@@ -35,7 +36,10 @@ def run_with_progress(
         summary = run({"run": folder, "resume": resume, "stop": stop, "on_episode": show})
     where = f"\nkept in {folder}" if folder is not None else ""
     if summary.interrupted and folder is not None:
-        where += f" after {summary.episodes} episodes; go on with: --run {folder} --resume"
+        where += f" after {summary.episodes} episodes; "
+        # What was only listened to is finished: a board that simulates its task needs nobody.
+        is_over = RunFolder.open(folder).info.status == "finished"
+        where += "the board goes on by itself" if is_over else f"go on with: --run {folder} --resume"
     output.result(summary.as_dict() | {"run": str(folder) if folder is not None else None}, describe(summary) + where)
     return summary
 

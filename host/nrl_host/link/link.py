@@ -366,13 +366,19 @@ class Link:
         """Take what comes without being asked for (TELEMETRY), waiting for it for so long at most."""
         deadline = time.monotonic() + seconds
         before = self.counters.telemetry
+        usual = self._port.timeout
         try:
-            while self.counters.telemetry == before and time.monotonic() < deadline:
+            while self.counters.telemetry == before and (left := deadline - time.monotonic()) > 0.0:
+                if left < usual:
+                    self._port.timeout = left
                 wanted = self._bytes_to_come(_TELEMETRY_ID, self._coded_bytes[_TELEMETRY_ID])
                 for content in self._decoder.feed(self._port.read(wanted)):
                     self._take_unrequested(content)
         except (serial.SerialException, OSError) as error:
             raise DeviceError(f"{self.url}: the port failed: {error}. Was the device unplugged?") from None
+        finally:
+            if self._port.timeout != usual:
+                self._port.timeout = usual
 
     def poll(self) -> None:
         """Take what has come without being asked for (TELEMETRY), without waiting."""

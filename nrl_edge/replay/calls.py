@@ -1,96 +1,20 @@
-"""Repeats a recorded run, without its environment, through the reference or elsewhere, and says whether it agrees."""
+"""Repeats a run call by call, with the observations and rewards of its record: no environment is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
 import numpy as np
 
-from nrl_edge.agent import Agent, EntropySettings
 from nrl_edge.errors import ConfigurationError, RunError
-from nrl_edge.fixedpoint.agents import reference_agent
-from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.record import NO_ACTION, TERMINATED, TRUNCATED, read_record, read_record_header
+from nrl_edge.replay.recording import recorded_agent, replay_entropy
+from nrl_edge.replay.verdict import Difference, MakeAgent, Progress, ReplayVerdict
 from nrl_edge.runs import RunFolder, snapshot_info
 from nrl_edge.runs.noise import noise_holds
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The first place where the run and its repetition differ."""
-
-    call: int
-    """Number of the call of step in the record, from 0: the one that was answered otherwise, or the last one before the
-    weights were found to differ."""
-    what: Literal["action", "weights"]
-    """What differs: the answer of the call, or the weights at a checkpoint of the run."""
-    recorded: str
-    """The action that the target answered (255: the end of an episode; a continuous one as its numbers), or CRC-32 of
-    its weights."""
-    replayed: str
-    """The same of the repetition."""
-
-
-@dataclass(frozen=True)
-class ReplayVerdict:
-    """Whether a run computed what the reference computes."""
-
-    match: bool
-    """Every action agrees, and the weights do at every checkpoint and at the end."""
-    whole: bool
-    """False for a run that has not reached its end: it was repeated up to its newest checkpoint."""
-    episodes: int
-    """Episodes that were repeated."""
-    steps: int
-    """Calls of step that were repeated."""
-    weights_crc32: str
-    """CRC-32 of the repetition's weights after the last call."""
-    recorded_weights_crc32: str
-    """CRC-32 of the weights that the run ended with, or had at its newest checkpoint."""
-    first_difference: Difference | None
-    """None where nothing differs before the final weights."""
-    target: str
-    """Where the run was repeated."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The verdict by field name."""
-        return asdict(self)
-
-
-def replay_entropy(run: RunFolder) -> EntropySettings:
-    """The noise of a run, to be drawn again: its seed, or its recorded bytes.
-
-    Raises ConfigurationError where it was not recorded, or not all of it.
-    """
-    if run.info.entropy_mode == "seeded":
-        return EntropySettings("seeded", run.info.seed)
-    if run.info.entropy_mode in ("raw", "expanded"):
-        return EntropySettings("replay", recording=run.noise())
-    raise ConfigurationError(
-        f"{run.path} drew its noise in mode {run.info.entropy_mode!r}; runs of the modes seeded, raw and expanded can "
-        "be replayed"
-    )
-
-
-def replay(
-    run: RunFolder,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-    *,
-    make_agent: Callable[[AgentConfiguration, EntropySettings], Agent] = reference_agent,
-    target: str = "reference",
-) -> ReplayVerdict:
-    """Repeat a run, with its seed or its recorded noise, through the reference or another target's agent.
-
-    One that was stopped or killed, or still goes on, is repeated up to the newest checkpoint that all is there for.
-    `progress` is called with (calls done, calls in all). `make_agent` makes the agent of `target`, ready to step.
-
-    Raises ConfigurationError where the run has no record, neither final weights nor a checkpoint, or not all its noise.
-    """
-    configuration = run.agent
-    if configuration is None:
-        raise ConfigurationError(f"{run.path} is a float64 run: only runs of fixed-point agents can be replayed")
+def replay_calls(run: RunFolder, progress: Progress, make_agent: MakeAgent, target: str) -> ReplayVerdict:
+    """Repeat a run call by call, with its recorded observations and rewards; see `replay`."""
+    configuration = recorded_agent(run)
     snapshot = run.final_snapshot()
     entropy = replay_entropy(run)
     if read_record_header(run.record_path).identity != configuration.identity:
