@@ -122,10 +122,14 @@ def _run_once(
         if folder is not None:
             if resume:
                 folder.update_extra(**extra)
-            writer = folder
+            writer, told = folder, checkpoint.episode
 
             def keep(telemetry: Any) -> None:
-                writer.log_telemetry(telemetry.episode, _telemetry_row(telemetry, configuration))
+                nonlocal told
+                # A device that restarted tells again of the episodes that it does over.
+                if telemetry.episode > told:
+                    told = telemetry.episode
+                    writer.log_telemetry(told, _telemetry_row(telemetry, configuration))
 
             agent.on_telemetry(keep)
 

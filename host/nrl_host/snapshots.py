@@ -49,15 +49,16 @@ def save_snapshot(
     reset_on_open: bool = True,
     store: bool = False,
     force: bool = False,
+    key: bytes | None = None,
 ) -> SnapshotInfo:
     """Read the snapshot of the device at `port` into a file, with `store` also into the device's weight store.
 
-    Raises DeviceError where no device answers, RunError while an episode is open, ConfigurationError where the file
-    exists (without `force`) or cannot be written.
+    That takes the device's `key`, where it has one. Raises DeviceError where no device answers, RunError while an
+    episode is open, ConfigurationError where the file exists (without `force`) or cannot be written.
     """
     if file.exists() and not force:
         raise ConfigurationError(f"{file} exists already and stays as it is; name another file, or add --force")
-    with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
+    with Link(port, baud=baud, reset_on_open=reset_on_open, key=key) as link:
         agent = _agent(link)
         snapshot = agent.snapshot()
         if store:
@@ -77,13 +78,15 @@ def restore_snapshot(
     baud: int = DEFAULT_BAUD,
     reset_on_open: bool = True,
     store: bool = False,
+    key: bytes | None = None,
 ) -> SnapshotInfo:
     """Give the device at `port` a snapshot, with `store` also to its weight store; `name` is what errors call it.
 
-    Raises DeviceError where no device answers, ConfigurationError where the snapshot is damaged or of another agent.
+    `key` is the device's, where it has one. Raises DeviceError where no device answers, ConfigurationError where the
+    snapshot is damaged or of another agent.
     """
     info = snapshot_info(snapshot, name)
-    with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
+    with Link(port, baud=baud, reset_on_open=reset_on_open, key=key) as link:
         agent = _agent(link)
         if info.identity != agent.configuration.identity:
             raise ConfigurationError(
@@ -105,15 +108,22 @@ def _save(agent: LinkAgent) -> None:
         raise
 
 
-def store_status(port: str, *, baud: int = DEFAULT_BAUD, reset_on_open: bool = True) -> dict[str, int]:
+def store_status(
+    port: str, *, baud: int = DEFAULT_BAUD, reset_on_open: bool = True, key: bytes | None = None
+) -> dict[str, int]:
     """What the weight store of the device at `port` holds, by field of STORE_STATUS_REPLY. Raises DeviceError."""
-    with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
+    with Link(port, baud=baud, reset_on_open=reset_on_open, key=key) as link:
         return dict(_agent(link).store_status()._asdict())
 
 
-def clear_store(port: str, *, baud: int = DEFAULT_BAUD, reset_on_open: bool = True) -> dict[str, int]:
-    """Forget what the weight store of the device at `port` holds; returns its status then. Raises DeviceError."""
-    with Link(port, baud=baud, reset_on_open=reset_on_open) as link:
+def clear_store(
+    port: str, *, baud: int = DEFAULT_BAUD, reset_on_open: bool = True, key: bytes | None = None
+) -> dict[str, int]:
+    """Forget what the weight store of the device at `port` holds; returns its status then. Raises DeviceError.
+
+    `key` is the device's, where it has one.
+    """
+    with Link(port, baud=baud, reset_on_open=reset_on_open, key=key) as link:
         return dict(_agent(link).store_clear()._asdict())
 
 

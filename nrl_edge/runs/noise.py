@@ -10,6 +10,7 @@ lost on the way are told by a file `noise.lost`: a run with holes in its noise i
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from nrl_edge.errors import ConfigurationError, RunError
@@ -22,12 +23,14 @@ class NoiseFile:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        try:
-            # Unbuffered, so that a line of the second file is never ahead of the first.
-            self._bytes = (folder / _BYTES).open("ab", buffering=0)
-            self._positions = (folder / _POSITIONS).open("ab", buffering=0)
-        except OSError as error:
-            raise RunError(f"cannot write the noise of the run {folder}: {error}") from error
+        with ExitStack() as opened:
+            try:
+                # Unbuffered, so that a line of the second file is never ahead of the first.
+                self._bytes = opened.enter_context((folder / _BYTES).open("ab", buffering=0))
+                self._positions = opened.enter_context((folder / _POSITIONS).open("ab", buffering=0))
+            except OSError as error:
+                raise self._not_written(error) from error
+            opened.pop_all()
 
     def add(self, episodes: int, noise: bytes | None) -> None:
         """Add the bytes drawn since the last call, `episodes` being finished; None: they are lost. Raises RunError."""
@@ -40,9 +43,7 @@ class NoiseFile:
                 view = view[self._bytes.write(view) :]
             self._positions.write(f"{episodes},{self._bytes.tell()}\n".encode("ascii"))
         except OSError as error:
-            raise RunError(
-                f"cannot write the noise of the run {self._folder}: {error}. The disk may be full"
-            ) from error
+            raise self._not_written(error) from error
 
     def flush(self, *, durable: bool = False) -> None:
         """With `durable`, wait until everything is on the disk. Raises RunError."""
@@ -51,9 +52,7 @@ class NoiseFile:
                 os.fsync(self._bytes.fileno())
                 os.fsync(self._positions.fileno())
         except OSError as error:
-            raise RunError(
-                f"cannot write the noise of the run {self._folder}: {error}. The disk may be full"
-            ) from error
+            raise self._not_written(error) from error
 
     def _not_written(self, error: OSError) -> RunError:
         return RunError(f"cannot write the noise of the run {self._folder}: {error}. The disk may be full")
@@ -85,23 +84,32 @@ def _bytes_by(folder: Path, episodes: int) -> int | None:
 
 
 def noise_holds(folder: Path, episodes: int) -> bool:
-    """Whether the noise of so many episodes is there, or the run has none to be there."""
-    return episodes == 0 or not (folder / _BYTES).exists() or _bytes_by(folder, episodes) is not None
+    """Whether the noise of so many episodes is there, or the run has none to be there, or none that is of use."""
+    return (
+        episodes == 0
+        or not (folder / _BYTES).exists()
+        or (folder / _LOST).exists()
+        or _bytes_by(folder, episodes) is not None
+    )
 
 
 def cut_noise(folder: Path, episodes: int) -> None:
-    """Cut the noise back to so many episodes; of none, nothing is left: fresh weights draw anew."""
+    """Cut the noise back to so many episodes; of none, nothing is left: fresh weights draw anew.
+
+    Of a run that has lost some of its noise, what was kept by then is left, and that it is not all.
+    """
     if not (folder / _BYTES).exists():
         return
     if episodes == 0:
         for name in (_BYTES, _POSITIONS, _LOST):
             (folder / name).unlink(missing_ok=True)
         return
-    size = _bytes_by(folder, episodes)
-    assert size is not None
-    os.truncate(folder / _BYTES, size)
     kept = [f"{done},{place}\n" for done, place in _positions(folder) if done <= episodes]
-    (folder / _POSITIONS).write_text("".join(kept), encoding="ascii")
+    size = _bytes_by(folder, episodes)
+    if size is not None:
+        os.truncate(folder / _BYTES, size)
+    # Cut and not written anew: it would be empty for a moment, and a run that is killed then would begin from nothing.
+    os.truncate(folder / _POSITIONS, sum(map(len, kept)))
 
 
 def read_noise(folder: Path) -> bytes:

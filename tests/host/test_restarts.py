@@ -143,6 +143,16 @@ def test_a_few_restarts_in_a_row_and_in_the_middle_of_an_episode_change_nothing(
     assert without_time(summary) == without_time(clean)
 
 
+def test_telemetry_of_episodes_that_are_done_over_is_kept_once(tmp_path: Path, bad_day: list[BadDay]) -> None:
+    experiment = small(tmp_path, episodes=12, checkpoint_every=8)
+    with DesktopTarget(resolve_agent(experiment), seed=42) as target:
+        bad_day.append(BadDay(target, {150: "after", 400: "before"}))
+        summary = run_on(target, experiment, run=tmp_path / "run")
+        assert summary.restarts == 2
+    episodes = [int(row["episode"]) for row in RunFolder.open(tmp_path / "run").telemetry()]
+    assert episodes == sorted(set(episodes)) and episodes[-1] >= 11
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("board", ["microbit", "uno"])
 def test_restarts_of_a_board_change_nothing(tmp_path: Path, bad_day: list[BadDay], board: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from host_helpers import Finished, call, run_target, write_experiment
 
-from nrl_edge.codegen.options import FirmwareOptions
+from nrl_edge.codegen.options import FirmwareOptions, read_link_key
 from nrl_edge.experiment import Experiment, load_experiment, resolve_agent
 from nrl_edge.fixedpoint.configuration import AgentConfiguration, Formats
 from nrl_edge.runs import RunFolder, snapshot_info
@@ -68,6 +68,32 @@ def test_a_store_keeps_what_is_saved_and_says_so(tmp_path: Path, command: Callab
         assert command("snapshot", "save", tmp_path / "b.nrls", "--port", target.url).code == 0
         assert command("snapshot", "status", "--port", target.url, "--clear", "--json").result["holds_image"] == 0
     assert (tmp_path / "a.nrls").read_bytes() == (tmp_path / "b.nrls").read_bytes()
+
+
+def test_a_device_with_a_key_takes_a_snapshot_from_whoever_has_its_file(
+    tmp_path: Path, command: Callable[..., Finished]
+) -> None:
+    experiment = experiment_in(tmp_path, save_every=4)
+    run_target(experiment, "native", run=tmp_path / "run")
+    key, other = tmp_path / "board.key", tmp_path / "other.key"
+    for file in (key, other):
+        assert command("key", file).code == 0
+    options = FirmwareOptions(save_every=4, link_key=read_link_key(key))
+    with DesktopTarget(resolve_agent(experiment), options=options) as target:
+        port = ("--port", target.url)
+        restore, save = ("snapshot", "restore", tmp_path / "run", "--store"), ("snapshot", "save", tmp_path / "a.nrls")
+        for changes in (restore, (*save, "--store"), ("snapshot", "status", "--clear")):
+            refused = command(*changes, *port)
+            assert refused.code == 3 and "--key-file" in refused.err
+            assert command(*changes, *port, "--key-file", other).code == 3
+            missing = command(*changes, *port, "--key-file", tmp_path / "no.key")
+            assert missing.code == 2 and "holds no key" in missing.err
+        assert command(*restore, *port, "--key-file", key).code == 0
+        assert command("snapshot", "status", *port, "--json").result["holds_image"] == 1
+        assert command(*save, *port, "--store", "--key-file", key).code == 0
+        cleared = command("snapshot", "status", "--clear", *port, "--key-file", key, "--json")
+        assert cleared.result["holds_image"] == 0
+    assert (tmp_path / "a.nrls").read_bytes() == (tmp_path / "run" / "final.nrls").read_bytes()
 
 
 def test_diff_tells_fields_layers_and_weights(tmp_path: Path, command: Callable[..., Finished]) -> None:

@@ -30,6 +30,9 @@ LineFaultsOption = Annotated[
 PortOption = Annotated[str, typer.Option(help="/dev/ttyACM0, COM3, socket://HOST:PORT, or any URL of pyserial's.")]
 BaudOption = Annotated[int, typer.Option(help="Bits a second, where the port has a rate.")]
 NoResetOption = Annotated[bool, typer.Option("--no-reset", help="Open the port without resetting the board.")]
+KeyFileOption = Annotated[
+    Path | None, typer.Option("--key-file", metavar="FILE", help="The device's key, where it has one (nrl-edge key).")
+]
 ProfileOption = Annotated[
     ProfileChoice,
     typer.Option("--profile", help="Firmware that counts what it costs: whole steps, or every phase."),

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from nrl_edge.codegen.options import read_link_key
 from nrl_edge.experiment import load_experiment, resolve_agent
 from nrl_edge.runs.difference import compare_snapshots
-from nrl_host.cli.options import BaudOption, JsonOption, NoResetOption, PortOption, QuietOption
+from nrl_host.cli.options import BaudOption, JsonOption, KeyFileOption, NoResetOption, PortOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.link import DEFAULT_BAUD
 from nrl_host.snapshots import (
@@ -36,6 +37,10 @@ def snapshot() -> None:
     """What an agent has learned: off a device, onto one, and compared."""
 
 
+def _key(file: Path | None) -> bytes | None:
+    return None if file is None else read_link_key(file)
+
+
 @group.command(epilog="Example: nrl-edge snapshot save agent.nrls --port /dev/ttyACM0")
 def save(
     file: SnapshotArgument,
@@ -43,13 +48,16 @@ def save(
     baud: BaudOption = DEFAULT_BAUD,
     no_reset: NoResetOption = False,
     store: StoreOption = False,
+    key_file: KeyFileOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Read what the agent of a device has learned, between its episodes, into a file."""
     output = Output(as_json, quiet)
-    info = save_snapshot(port, file, baud=baud, reset_on_open=not no_reset, store=store, force=force)
+    info = save_snapshot(
+        port, file, baud=baud, reset_on_open=not no_reset, store=store, force=force, key=_key(key_file)
+    )
     output.result(
         {
             "file": str(file),
@@ -69,12 +77,19 @@ def restore(
     baud: BaudOption = DEFAULT_BAUD,
     no_reset: NoResetOption = False,
     store: StoreOption = False,
+    key_file: KeyFileOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Give a device what is in a file; what its agent had learned is lost. FILE may also be the folder of a run."""
     output = Output(as_json, quiet)
-    info = restore_snapshot(port, snapshot_of(file), str(file), baud=baud, reset_on_open=not no_reset, store=store)
+    info = restore_snapshot(
+        *(port, snapshot_of(file), str(file)),
+        baud=baud,
+        reset_on_open=not no_reset,
+        store=store,
+        key=_key(key_file),
+    )
     output.result(
         {
             "file": str(file),
@@ -111,13 +126,14 @@ def status(
     baud: BaudOption = DEFAULT_BAUD,
     no_reset: NoResetOption = False,
     clear: Annotated[bool, typer.Option("--clear", help="Forget what the store holds.")] = False,
+    key_file: KeyFileOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """What the weight store of a device holds: saves, failures, the longest pause."""
     output = Output(as_json, quiet)
     ask = clear_store if clear else store_status
-    reply = ask(port, baud=baud, reset_on_open=not no_reset)
+    reply = ask(port, baud=baud, reset_on_open=not no_reset, key=_key(key_file))
     output.result(
         reply,
         f"{'holds' if reply['holds_image'] else 'holds no'} image"
