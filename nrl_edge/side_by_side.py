@@ -6,7 +6,7 @@ gymnasium's. What is saved is time, as an environment's step in Python costs man
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +36,16 @@ class AgentRun:
 
 
 def run_side_by_side(
-    configuration: AgentConfiguration, task: TaskSettings, seeds: Sequence[int], episodes: int
+    configuration: AgentConfiguration,
+    task: TaskSettings,
+    seeds: Sequence[int],
+    episodes: int,
+    on_episode: Callable[[], None] = lambda: None,
 ) -> list[AgentRun]:
     """Run `episodes` episodes of the agent of each seed. Episode e of seed s is reset with episode_seed(s, e).
 
-    Raises ConfigurationError where the task cannot be made, MissingToolError without a C compiler, RunError where the
-    task diverges.
+    `on_episode` is called after every episode of any agent. Raises ConfigurationError where the task cannot be made,
+    MissingToolError without a C compiler, RunError where the task diverges.
     """
     formats = configuration.formats
     agents = [NativeAgent(configuration, EntropySettings("seeded", seed)) for seed in seeds]
@@ -83,6 +87,7 @@ def run_side_by_side(
                     if chosen != EPISODE_ENDED:
                         raise RunError(f"the agent answered the end of episode {episode[each]} with action {chosen}")
                     episode[each] += 1
+                    on_episode()
                     ended.append(row)
                 else:
                     action.take(row, agents[each], chosen)

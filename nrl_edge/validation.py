@@ -80,7 +80,7 @@ STOCHASTIC_ROUNDING_DRAWS = 2
 """So many times the draws where traces round to whole numbers, at random: rounding is noise of its own."""
 MAX_DRAWS = 400_000
 
-Stage = Callable[[str, int], Callable[[int, str], None]]
+Stage = Callable[[str, int], Callable[[float, str], None]]
 """Begins a stage with a title and a number of units; returns what is told how many of them are done, and a note."""
 RunElsewhere = Callable[[Experiment], str]
 """Runs an experiment on some target and returns the CRC-32 of its weights, eight hexadecimal digits."""
@@ -107,7 +107,7 @@ class Finding:
         return asdict(self) | {"verdict": self.verdict}
 
 
-def _no_stage(title: str, units: int) -> Callable[[int, str], None]:
+def _no_stage(title: str, units: int) -> Callable[[float, str], None]:
     return lambda done, note: None
 
 
@@ -225,7 +225,8 @@ def _learn(
     total = len(variants) * len(seeds)
     advance = stage(f"learning with {len(seeds)} seeds: {', '.join(each.label for each in variants)}", total)
     cells: dict[tuple[str, int], CellResult] = {}
-    for job, results in scheduler.run(plan_jobs(variants, seeds, (), scheduler.workers)):
+    jobs = plan_jobs(variants, seeds, (), scheduler.workers)
+    for job, results in scheduler.run(jobs, lambda running: advance(len(cells) + running, "")):
         for result in results:
             cells[job.variant.label, result.seed] = result
         advance(len(cells), job.variant.label)

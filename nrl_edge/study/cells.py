@@ -9,7 +9,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,14 @@ from nrl_edge.side_by_side import run_side_by_side
 from nrl_edge.study.definition import Variant
 from nrl_edge.tasks.batched import VECTORISED
 
+OnEpisode = Callable[[], None]
+"""Is called after every episode."""
+
 _FORMAT = 1
+
+
+def _no_matter() -> None:
+    """For those who do not count."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +115,19 @@ class CellResult:
             raise ValueError(f"no result of a cell: {error}") from error
 
 
-def run_job(job: Job) -> list[CellResult]:
+def run_job(job: Job, on_episode: OnEpisode = _no_matter) -> list[CellResult]:
     """Run the cells of a job, in the order of its seeds. A cell whose learning diverges has an error as its result.
+
+    `on_episode` is called after every episode of any cell.
 
     Raises ConfigurationError and MissingToolError, which no other seed would cure.
     """
     if job.variant.configuration is not None and job.variant.experiment.task.id not in VECTORISED:
-        return [_run_in_gymnasium(job.variant, seed) for seed in job.seeds]
+        return [_run_in_gymnasium(job.variant, seed, on_episode) for seed in job.seeds]
     try:
         if job.variant.configuration is not None:
-            return _run_fixed_point(job.variant, job.variant.configuration, job.seeds)
-        return _run_float64(job.variant, job.seeds)
+            return _run_fixed_point(job.variant, job.variant.configuration, job.seeds, on_episode)
+        return _run_float64(job.variant, job.seeds, on_episode)
     except RunError as error:
         if len(job.seeds) == 1:
             return [_failed(job.variant, job.seeds[0], error)]
@@ -128,19 +137,27 @@ def run_job(job: Job) -> list[CellResult]:
     return [result for half in (job.seeds[:middle], job.seeds[middle:]) for result in run_job(Job(job.variant, half))]
 
 
-def _run_float64(variant: Variant, seeds: Sequence[int]) -> list[CellResult]:
+def _run_float64(variant: Variant, seeds: Sequence[int], on_episode: OnEpisode) -> list[CellResult]:
     experiment = variant.experiment
-    result = train(task_settings(experiment), experiment.network.hidden, learning_settings(experiment), seeds)
+    result = train(
+        task_settings(experiment),
+        experiment.network.hidden,
+        learning_settings(experiment),
+        seeds,
+        lambda record: on_episode(),
+    )
     return [
         CellResult(variant.identity, seed, returns, lengths, None, {}, result.wall_seconds / len(seeds))
         for seed, returns, lengths in zip(seeds, result.returns, result.lengths, strict=True)
     ]
 
 
-def _run_fixed_point(variant: Variant, configuration: AgentConfiguration, seeds: Sequence[int]) -> list[CellResult]:
+def _run_fixed_point(
+    variant: Variant, configuration: AgentConfiguration, seeds: Sequence[int], on_episode: OnEpisode
+) -> list[CellResult]:
     started = time.perf_counter()
     episodes = variant.experiment.learning.episodes
-    runs = run_side_by_side(configuration, task_settings(variant.experiment), seeds, episodes)
+    runs = run_side_by_side(configuration, task_settings(variant.experiment), seeds, episodes, on_episode)
     share = (time.perf_counter() - started) / len(seeds)
     return [
         CellResult(
@@ -156,7 +173,7 @@ def _run_fixed_point(variant: Variant, configuration: AgentConfiguration, seeds:
     ]
 
 
-def _run_in_gymnasium(variant: Variant, seed: int) -> CellResult:
+def _run_in_gymnasium(variant: Variant, seed: int, on_episode: OnEpisode) -> CellResult:
     """A fixed-point cell of a task that has no batched form of its own."""
     if variant.configuration is None:
         raise ConfigurationError(f"{variant.name} has no fixed-point agent")
@@ -165,7 +182,10 @@ def _run_in_gymnasium(variant: Variant, seed: int) -> CellResult:
     task = make_experiment_task(variant.experiment)
     try:
         lockstep = Lockstep(agent, task, seed)
-        outcomes = [lockstep.run_episode(episode) for episode in range(variant.experiment.learning.episodes)]
+        outcomes = []
+        for episode in range(variant.experiment.learning.episodes):
+            outcomes.append(lockstep.run_episode(episode))
+            on_episode()
     except RunError as error:
         return _failed(variant, seed, error)
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 from nrl_edge.study.cells import CellResult
 from nrl_edge.study.definition import Study, Variant
 from nrl_edge.study.plan import plan_jobs
-from nrl_edge.study.schedule import LocalScheduler, Scheduler
+from nrl_edge.study.schedule import LocalScheduler, OnProgress, Scheduler
 from nrl_edge.study.store import StudyFolder
 from nrl_edge.study.table import Summary, summarise, write_markdown, write_results, write_summary
 
@@ -71,20 +71,22 @@ def run_study(
     scheduler: Scheduler | None = None,
     on_cell: OnCell = lambda variant, result, finished: None,
     *,
+    on_progress: OnProgress = lambda cells: None,
     statistics: bool = True,
 ) -> StudyOutcome:
     """Run the cells of `study` that are not in the folder `path` yet, and write tables and plots of all of them.
 
-    Killed at any moment, it goes on when it is called again; no cell is ever lost or counted twice. Summary and plots
-    need the extra `evidence`, and are left out with `statistics` False. Raises ConfigurationError where the folder
-    is something else or in use, and whatever the jobs raise.
+    `on_progress` is called now and then with how much of the running jobs is done, in cells. Killed at any moment, the
+    study goes on when it is called again; no cell is ever lost or counted twice. Summary and plots need the extra
+    `evidence`, and are left out with `statistics` False. Raises ConfigurationError where the folder is something else
+    or in use, and whatever the jobs raise.
     """
     scheduler = scheduler or LocalScheduler()
     with StudyFolder.open(path, study) as folder:
         done = {(variant.identity, result.seed) for variant, result in folder.cells(study)}
         jobs = plan_jobs(study.variants, study.seeds, done, scheduler.workers)
         finished = before = len(done)
-        with closing(scheduler.run(jobs)) as results:
+        with closing(scheduler.run(jobs, on_progress)) as results:
             for job, cells in results:
                 for result in cells:
                     folder.save(job.variant, result)

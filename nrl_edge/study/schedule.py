@@ -7,11 +7,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import uuid
-from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Protocol
 
 from nrl_edge import __version__
@@ -20,9 +22,17 @@ from nrl_edge.study.cells import CellResult, Job, run_job
 
 Results = Generator[tuple[Job, list[CellResult]], None, None]
 
+OnProgress = Callable[[float], None]
+"""Is called now and then with how much of the running jobs is done, in cells."""
+
 CONNECT_SECONDS = 10
 LOST_WORKERS_PER_JOB = 10
 """A job that has taken so many workers with it is given up: it is most likely too large for them."""
+_PROGRESS_SECONDS = 0.5
+
+
+def _no_matter(cells: float) -> None:
+    """For those who only want results."""
 
 
 class Scheduler(Protocol):
@@ -33,10 +43,11 @@ class Scheduler(Protocol):
         """Jobs that run at a time, at least 1. Raises as `run` does where nobody can say."""
         ...
 
-    def run(self, jobs: Sequence[Job]) -> Results:
+    def run(self, jobs: Sequence[Job], on_progress: OnProgress = _no_matter) -> Results:
         """Run all jobs, in any order, and yield each with its results when it is done.
 
-        Closing the generator early drops what has not begun. Raises what a job raised.
+        A scheduler that cannot look into jobs that run never calls `on_progress`. Closing the generator early drops
+        what has not begun. Raises what a job raised.
         """
         ...
 
@@ -67,21 +78,27 @@ class LocalScheduler:
         """The processes."""
         return self.processes
 
-    def run(self, jobs: Sequence[Job]) -> Results:
+    def run(self, jobs: Sequence[Job], on_progress: OnProgress = _no_matter) -> Results:
         """Run all jobs; see `Scheduler.run`. Raises RunError where a worker process is killed."""
         if not jobs:
             return
+        # A fresh interpreter: a fork would inherit the threads of progress bars and of BLAS, or rather their locks.
+        context = multiprocessing.get_context("spawn")
+        done = context.Value("d", 0.0)
         pool = ProcessPoolExecutor(
-            min(self.processes, len(jobs)),
-            # A fresh interpreter: a fork would inherit the threads of progress bars and of BLAS, or rather their locks.
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_prepare_worker,
+            min(self.processes, len(jobs)), mp_context=context, initializer=_prepare_worker, initargs=(done,)
         )
         try:
-            futures = {pool.submit(run_job, job): job for job in jobs}
-            for future in as_completed(futures):
-                # The pool's own table keeps no results alive: a study may have thousands of jobs.
-                yield futures.pop(future), future.result()
+            futures = {pool.submit(_run_counted, job): job for job in jobs}
+            finished = 0
+            while futures:
+                for future in wait(futures, _PROGRESS_SECONDS, FIRST_COMPLETED).done:
+                    # The table keeps no results alive: a study may have thousands of jobs.
+                    job = futures.pop(future)
+                    finished += len(job.seeds)
+                    yield job, future.result()
+                # Episodes of a job whose seeds are run again, since one diverged, count again.
+                on_progress(min(max(done.value - finished, 0.0), sum(len(job.seeds) for job in futures.values())))
         except BrokenProcessPool:
             raise RunError(
                 "a worker process was killed, most likely for want of memory; what was finished is kept: run the study "
@@ -91,8 +108,44 @@ class LocalScheduler:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_worker() -> None:
+_cells_done: Synchronized[float] | None = None
+"""In a worker process: how much all of them have done, in cells."""
+
+
+def _run_counted(job: Job) -> list[CellResult]:
+    """Run a job in a worker process, and tell how far it is."""
+    counted = _EpisodeCount(1.0 / job.variant.experiment.learning.episodes)
+    try:
+        return run_job(job, counted)
+    finally:
+        counted.tell()
+
+
+class _EpisodeCount:
+    """Counts the episodes of a job, and adds them to the common count now and then."""
+
+    def __init__(self, cells_per_episode: float) -> None:
+        self._cells_per_episode = cells_per_episode
+        self._episodes = 0
+        self._told = time.monotonic()
+
+    def __call__(self) -> None:
+        self._episodes += 1
+        if time.monotonic() - self._told > _PROGRESS_SECONDS:
+            self.tell()
+
+    def tell(self) -> None:
+        assert _cells_done is not None
+        with _cells_done.get_lock():
+            _cells_done.value += self._episodes * self._cells_per_episode
+        self._episodes = 0
+        self._told = time.monotonic()
+
+
+def _prepare_worker(cells_done: Synchronized[float]) -> None:
     """Leave Ctrl-C to the parent, and end with it, however it ends."""
+    global _cells_done
+    _cells_done = cells_done
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -128,7 +181,7 @@ class DaskScheduler:
             threads: dict[str, int] = client.nthreads()
             return max(1, sum(threads.values()))
 
-    def run(self, jobs: Sequence[Job]) -> Results:
+    def run(self, jobs: Sequence[Job], on_progress: OnProgress = _no_matter) -> Results:
         """Run all jobs; see `Scheduler.run`. Raises ConfigurationError where there is no such cluster."""
         if not jobs:
             return

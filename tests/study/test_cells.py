@@ -50,11 +50,11 @@ def test_a_cell_that_diverges_is_a_result_and_spares_its_neighbours(monkeypatch:
     variant = small_study(episodes="5").variants[1]
     ran: list[int] = []
 
-    def diverging(task, hidden, settings, seeds):
+    def diverging(task, hidden, settings, seeds, progress):
         ran.append(len(seeds))
         if 2 in seeds:
             raise RunError("the weights grew without bounds")
-        return train(task, hidden, settings, seeds)
+        return train(task, hidden, settings, seeds, progress)
 
     monkeypatch.setattr(cells, "train", diverging)
     results = run_job(Job(variant, tuple(range(16))))

@@ -12,7 +12,7 @@ from study_helpers import read_table, small_study, without_times
 from nrl_edge.errors import ConfigurationError, MissingToolError, RunError
 from nrl_edge.study import CellResult, Job, StudyFolder, make_scheduler, plan_jobs, run_job, run_study, study_state
 from nrl_edge.study.plots import running_means
-from nrl_edge.study.schedule import LocalScheduler, Results
+from nrl_edge.study.schedule import LocalScheduler, OnProgress, Results
 
 
 class InThisProcess:
@@ -24,7 +24,7 @@ class InThisProcess:
         self.until = until
         self.jobs: list[Job] = []
 
-    def run(self, jobs: list[Job]) -> Results:
+    def run(self, jobs: list[Job], on_progress: OnProgress) -> Results:
         for job in jobs:
             if len(self.jobs) >= self.until:
                 raise RunError("the power went")
@@ -166,3 +166,21 @@ def test_local_processes_do_what_one_process_does(tmp_path: Path) -> None:
     one, two = (read_table(tmp_path / name / "results.csv") for name in ("one", "two"))
     assert without_times(one) == without_times(two)
     assert plan_jobs(study.variants, study.seeds, {(row["identity"], int(row["seed"])) for row in two}) == []
+
+
+def test_a_job_that_runs_tells_how_far_it_is(tmp_path: Path) -> None:
+    """One job of four cells, of a second or more: between nothing and all there is something to be told."""
+    study = small_study(episodes="2000", threshold="600")
+    told: list[float] = []
+    finished: list[int] = []
+    run_study(
+        study.select(only=["int16"]),
+        tmp_path / "s",
+        LocalScheduler(1),
+        lambda variant, result, done: finished.append(done),
+        on_progress=lambda cells: told.append(cells) if not finished else None,
+        statistics=False,
+    )
+    assert told == sorted(told) and finished == [1, 2, 3, 4]
+    assert any(0.0 < cells < 4.0 for cells in told), told
+    assert max(told) <= 4.0

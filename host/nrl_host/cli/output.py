@@ -20,13 +20,16 @@ from rich.table import Table
 class ProgressBar(Protocol):
     """A running progress bar."""
 
-    def update(self, completed: int, note: str, total: int | None = None) -> None:
-        """Show that `completed` units are done, with a short note; `total` where it was not known before."""
+    def update(self, completed: float, note: str, total: int | None = None) -> None:
+        """Show that `completed` units are done, with a short note; `total` where it was not known before.
+
+        Parts of a unit move the bar and its time, not the count beside it.
+        """
         ...
 
 
 class _HiddenBar:
-    def update(self, completed: int, note: str, total: int | None = None) -> None:
+    def update(self, completed: float, note: str, total: int | None = None) -> None:
         """Nothing is shown."""
 
 
@@ -35,7 +38,7 @@ class _TerminalBar:
         self._progress = progress
         self._task = progress.add_task(label, total=total, note="")
 
-    def update(self, completed: int, note: str, total: int | None = None) -> None:
+    def update(self, completed: float, note: str, total: int | None = None) -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=completed, note=note, total=total)
 

@@ -69,11 +69,17 @@ def study_command(
     chosen = make_scheduler(scheduler, processes)
     total = len(study.variants) * len(study.seeds)
     with output.progress(total, "cells") as bar:
-        bar.update(sum(each.finished for each in study_state(study, path)), "")
+        in_all, note = sum(each.finished for each in study_state(study, path)), ""
+        bar.update(in_all, note)
+
+        def show_progress(cells: float) -> None:
+            bar.update(in_all + cells, note)
 
         def show(variant: Variant, result: CellResult, finished: int) -> None:
+            nonlocal in_all, note
             row = make_row(variant, result)
-            bar.update(finished, f"{variant.name}, seed {row.seed}")
+            in_all, note = finished, f"{variant.name}, seed {row.seed}"
+            bar.update(finished, note)
             output.line(
                 {
                     "finished": finished,
@@ -87,7 +93,7 @@ def study_command(
                 }
             )
 
-        outcome = run_study(study, path, chosen, show, statistics=not table_only)
+        outcome = run_study(study, path, chosen, show, on_progress=show_progress, statistics=not table_only)
     for table in _tables(outcome.table):
         output.table(table)
     output.result(

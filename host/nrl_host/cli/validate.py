@@ -50,7 +50,7 @@ def validate_command(
     findings = []
     with ExitStack() as bars:
 
-        def stage(title: str, units: int) -> Callable[[int, str], None]:
+        def stage(title: str, units: int) -> Callable[[float, str], None]:
             bars.close()
             output.line({"stage": title})
             return bars.enter_context(output.progress(units, title)).update
