@@ -45,7 +45,7 @@ _PORT_KEY = re.compile(r"[a-z][a-z0-9_]*")
 _USB_ID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 _MAX_MEMORY_BYTES = 1 << 32
 _LEAST_MIN_ENTROPY = 0.05
-"""Bits a bit. Below 0.03 a cut-off leaves the 8 bits that nrl_health.c counts equal bytes in, which then never alarm."""
+"""Bits a bit. Below 0.03 a cut-off leaves the 8 bits in which nrl_health.c counts equal bytes: they never alarm."""
 
 
 @dataclass(frozen=True)
