@@ -113,6 +113,19 @@ def test_a_session_that_matches_by_chance_is_stale_before_hello(built: FakeDevic
     assert built.ask("STATUS").steps == 0
 
 
+def test_a_frame_whose_last_block_promises_more_than_comes_is_dropped(device: FakeDevice) -> None:
+    """Every byte of it is right, the CRC too: what is missing can only have been lost."""
+    frame = bytearray(device.frame("STEP", *STEP_VALUES))
+    code = 0
+    while code + frame[code] < len(frame) - 1:
+        code += frame[code]
+    frame[code] += 1
+    assert device.deliver(bytes(frame)) == []
+    device.sequence -= 1
+    assert device.ask("LINK_STATUS").malformed == 1
+    assert device.ask("STATUS").steps == 0
+
+
 def test_hello_starts_the_sequence_anew_and_leaves_the_agent_alone(device: FakeDevice) -> None:
     device.step()
     before = device.state()

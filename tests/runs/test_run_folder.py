@@ -138,6 +138,8 @@ def test_a_killed_run_goes_on_without_a_seam(damage: str, tmp_path: Path) -> Non
 
     run, checkpoint = RunFolder.resume(killed.path, EXPERIMENT, "reference", agent=AGENT, tensorboard=False)
     assert checkpoint.episode == run.episodes == expected
+    # One of later episodes would be taken for this run's own, once it has as many.
+    assert [episode for episode, _ in run.checkpoints()] == list(range(5, expected + 1, 5))
     agent = ReferenceAgent(AGENT, EntropySettings(seed=42))
     if checkpoint.snapshot is not None:
         agent.restore(checkpoint.snapshot)
