@@ -104,6 +104,10 @@ def append(path: Path, data: bytes) -> None:
     path.write_bytes(path.read_bytes() + data)
 
 
+def garble_from(path: Path, line: int) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:line]) + b"\0\0\0\n")
+
+
 def spoil_checkpoint(path: Path, number: int) -> None:
     file = path / f"checkpoints/episode_{number:06d}.nrls"
     data = bytearray(file.read_bytes())
@@ -118,7 +122,7 @@ DAMAGES: dict[str, tuple[Any, int]] = {
         20,
     ),
     "garbage_at_the_end": (lambda path: append(path / "progress.csv", b"\0\0\0\n\0\0"), 20),
-    "garbage_in_telemetry": (lambda path: append(path / "telemetry.csv", b"\0\0\n24,1\n"), 20),
+    "garbage_in_telemetry": (lambda path: garble_from(path / "telemetry.csv", 21), 20),
     "newest_checkpoint_spoilt": (lambda path: spoil_checkpoint(path, 20), 15),
     "newest_checkpoint_cut": (lambda path: cut(path / "checkpoints/episode_000020.nrls", 1), 15),
     "newest_checkpoint_empty": (lambda path: (path / "checkpoints/episode_000020.nrls").write_bytes(b""), 15),
