@@ -126,6 +126,12 @@ def test_a_frame_whose_last_block_promises_more_than_comes_is_dropped(device: Fa
     assert device.ask("STATUS").steps == 0
 
 
+def test_raw_bytes_are_numbered_from_the_start_of_the_device(device: FakeDevice) -> None:
+    assert [device.ask("RAW_READ", length).offset for length in (4, 10, 0, 1)] == [0, 4, 14, 14]
+    device.hello()
+    assert device.ask("RAW_READ", 1).offset == 15, "and not of the session"
+
+
 def test_hello_starts_the_sequence_anew_and_leaves_the_agent_alone(device: FakeDevice) -> None:
     device.step()
     before = device.state()
