@@ -397,6 +397,34 @@ def test_without_entropy_at_boot_the_link_still_answers(built: FakeDevice) -> No
     assert built.step().status == 0
 
 
+def write_snapshot(device: FakeDevice, snapshot: bytes) -> None:
+    device.ask("RESTORE_BEGIN", len(snapshot))
+    for offset in range(0, len(snapshot), 200):
+        device.ask("RESTORE_WRITE", offset, snapshot[offset : offset + 200])
+    device.ask("RESTORE_COMMIT")
+
+
+def test_a_restored_agent_acts_where_none_could_be_begun(built: FakeDevice) -> None:
+    snapshot = ReferenceAgent(CONFIGURATION, EntropySettings(seed=1)).snapshot()
+    built.boot(raw=True, entropy_works=False)
+    assert built.hello().agent_state == 0
+    write_snapshot(built, snapshot)
+    assert built.ask("STATUS").agent_state == 1
+    # It acts, and its noise is as dead as it was.
+    assert built.step().status == 1 and built.ask("STATUS").agent_state == 2
+
+
+def test_a_new_recording_ends_what_the_agent_was(device: FakeDevice) -> None:
+    device.step()
+    assert device.ask("STATUS").agent_state == 2
+    assert device.ask("NOISE_WRITE", 0, b"").position == 0
+    assert device.ask("STATUS").agent_state == 0
+    [(_, _, _, message)] = device.deliver(device.frame("STEP", *STEP_VALUES))
+    assert error_name(message) == "NOT_READY"
+    device.ask("BEGIN", 0, tuple(seed_state(1)))
+    assert device.ask("STATUS").agent_state == 1
+
+
 def test_a_failed_draw_is_told_in_the_reply(built: FakeDevice) -> None:
     built.boot(raw=True)
     built.hello()
