@@ -44,6 +44,8 @@ _PORT_FAMILY = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 _PORT_KEY = re.compile(r"[a-z][a-z0-9_]*")
 _USB_ID = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 _MAX_MEMORY_BYTES = 1 << 32
+_LEAST_MIN_ENTROPY = 0.05
+"""Bits a bit. Below 0.03 a cut-off leaves the 8 bits in which nrl_health.c counts equal bytes: they never alarm."""
 
 
 @dataclass(frozen=True)
@@ -348,6 +350,11 @@ def _check(board: Board, table: Table) -> None:
             f'toolchain = "{expected}"' if expected else "the host's compiler; leave toolchain out"
         )
         table.fail("toolchain", needed)
+    source = board.entropy_source
+    if source is not None and not _LEAST_MIN_ENTROPY <= source.min_entropy <= 1.0:
+        table.table("entropy_source", _keys(EntropySource)).fail(
+            "min_entropy", f"{_LEAST_MIN_ENTROPY:g} to 1 bits a bit are allowed"
+        )
     if board.nonvolatile is not None and 32 % board.nonvolatile.word_bytes:
         table.table("nonvolatile", _keys(Nonvolatile)).fail("word_bytes", "1, 2, 4, 8, 16 and 32 are allowed")
     if board.upload is not None and board.upload.tool == "uf2" and (board.uf2 is None or board.uf2.board_id is None):

@@ -103,6 +103,13 @@ def test_the_library_knows_no_port_and_no_application() -> None:
             assert "subprocess" not in tops, module
 
 
+def test_the_line_knows_nothing_of_the_devices_behind_it() -> None:
+    for module in MODULES:
+        if module.startswith("nrl_host.link"):
+            others = {each for each in own_modules(module) if each.startswith("nrl_host.")}
+            assert all(each.startswith("nrl_host.link") for each in others), f"{module} uses {sorted(others)}"
+
+
 def test_no_process_is_started_behind_the_back_of_the_import_rule() -> None:
     for module, path in MODULES.items():
         if module.startswith("nrl_edge."):

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from nrl_edge.boards import find_board, load_boards, parse_board
+from nrl_edge.codegen.noise import noise_settings
 from nrl_edge.errors import ConfigurationError
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.resources import templates_folder
 
 BOARD = """
@@ -109,6 +111,8 @@ def test_a_full_board() -> None:
         ("uart_base = 0x40070000", "Base = 4", ["port", "Base", "lower-case"]),
         ("[clock]\nhz = 12000000", "", ["clock is missing", "microcontroller"]),
         ("bits_per_second = 96000", "bits_per_second = 9.6", ["entropy_source.bits_per_second = 9.6"]),
+        ("bits_per_second = 96000", "min_entropy = 0.02", ["entropy_source.min_entropy = 0.02", "0.05 to 1"]),
+        ("bits_per_second = 96000", "min_entropy = 1.01", ["entropy_source.min_entropy = 1.01", "0.05 to 1"]),
     ],
 )
 def test_broken_board_files(old: str, new: str, parts: list[str]) -> None:
@@ -117,6 +121,14 @@ def test_broken_board_files(old: str, new: str, parts: list[str]) -> None:
         parse_board(BOARD.replace(old, new), "boards/pico_2.toml")
     for part in ["boards/pico_2.toml", *parts]:
         assert part in str(caught.value)
+
+
+def test_the_cutoffs_of_every_board_file_are_within_what_the_firmware_counts_in() -> None:
+    """Counts stop one above the hard cut-off: of equal bytes in 8 bits, of equal bits in 16 (nrl_health.h)."""
+    board = parse_board(BOARD.replace("bits_per_second = 96000", "min_entropy = 0.05"), "boards/pico_2.toml")
+    settings = noise_settings(AgentConfiguration(4, (8,), 2), board)
+    assert settings.soft.byte_repetition < settings.hard.byte_repetition < 255
+    assert settings.soft.repetition < settings.hard.repetition < 65535
 
 
 def test_unknown_boards_and_empty_catalogues(tmp_path: Path) -> None:

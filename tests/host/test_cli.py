@@ -201,7 +201,7 @@ def test_paths_are_shown_as_they_are(command: Command, tmp_path: Path) -> None:
 
 
 def test_names_of_devices_are_shown_as_they_are(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nrl_host.link import board_ports
+    from nrl_host import board_ports
     from nrl_host.link.ports import PortInformation
 
     found = [PortInformation("/dev/ttyACM0", "Serial [link] :warning:", None, None)]

@@ -113,6 +113,25 @@ def test_a_session_that_matches_by_chance_is_stale_before_hello(built: FakeDevic
     assert built.ask("STATUS").steps == 0
 
 
+def test_a_frame_whose_last_block_promises_more_than_comes_is_dropped(device: FakeDevice) -> None:
+    """Every byte of it is right, the CRC too: what is missing can only have been lost."""
+    frame = bytearray(device.frame("STEP", *STEP_VALUES))
+    code = 0
+    while code + frame[code] < len(frame) - 1:
+        code += frame[code]
+    frame[code] += 1
+    assert device.deliver(bytes(frame)) == []
+    device.sequence -= 1
+    assert device.ask("LINK_STATUS").malformed == 1
+    assert device.ask("STATUS").steps == 0
+
+
+def test_raw_bytes_are_numbered_from_the_start_of_the_device(device: FakeDevice) -> None:
+    assert [device.ask("RAW_READ", length).offset for length in (4, 10, 0, 1)] == [0, 4, 14, 14]
+    device.hello()
+    assert device.ask("RAW_READ", 1).offset == 15, "and not of the session"
+
+
 def test_hello_starts_the_sequence_anew_and_leaves_the_agent_alone(device: FakeDevice) -> None:
     device.step()
     before = device.state()
@@ -376,6 +395,34 @@ def test_without_entropy_at_boot_the_link_still_answers(built: FakeDevice) -> No
     built.set_entropy(True)
     built.ask("BEGIN", 1, (0, 0, 0, 0))
     assert built.step().status == 0
+
+
+def write_snapshot(device: FakeDevice, snapshot: bytes) -> None:
+    device.ask("RESTORE_BEGIN", len(snapshot))
+    for offset in range(0, len(snapshot), 200):
+        device.ask("RESTORE_WRITE", offset, snapshot[offset : offset + 200])
+    device.ask("RESTORE_COMMIT")
+
+
+def test_a_restored_agent_acts_where_none_could_be_begun(built: FakeDevice) -> None:
+    snapshot = ReferenceAgent(CONFIGURATION, EntropySettings(seed=1)).snapshot()
+    built.boot(raw=True, entropy_works=False)
+    assert built.hello().agent_state == 0
+    write_snapshot(built, snapshot)
+    assert built.ask("STATUS").agent_state == 1
+    # It acts, and its noise is as dead as it was.
+    assert built.step().status == 1 and built.ask("STATUS").agent_state == 2
+
+
+def test_a_new_recording_ends_what_the_agent_was(device: FakeDevice) -> None:
+    device.step()
+    assert device.ask("STATUS").agent_state == 2
+    assert device.ask("NOISE_WRITE", 0, b"").position == 0
+    assert device.ask("STATUS").agent_state == 0
+    [(_, _, _, message)] = device.deliver(device.frame("STEP", *STEP_VALUES))
+    assert error_name(message) == "NOT_READY"
+    device.ask("BEGIN", 0, tuple(seed_state(1)))
+    assert device.ask("STATUS").agent_state == 1
 
 
 def test_a_failed_draw_is_told_in_the_reply(built: FakeDevice) -> None:

@@ -8,16 +8,20 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import serial
 from hypothesis import given
 from hypothesis import strategies as st
 from tools import require_tool
 
+from nrl_edge.agent import EntropySettings
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import Experiment, parse_experiment, resolve_agent
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.simulation import simulate
 from nrl_host.cli import main
+from nrl_host.device import LinkAgent
 from nrl_host.hil import run_hil, simulate_firmware
 from nrl_host.link import Link
 from nrl_host.link.faults import (
@@ -196,6 +200,21 @@ def test_a_run_over_a_bad_line_learns_what_it_would_have_learned(faults: LineFau
     assert (spoilt.weights_crc32, spoilt.steps, spoilt.counters) == (clean.weights_crc32, clean.steps, clean.counters)
     assert spoilt.line_faults is not None and spoilt.retries is not None
     assert sum(spoilt.line_faults.values()) > 50 and spoilt.retries > 50
+
+
+@pytest.mark.parametrize("seed", range(5, 11))
+def test_greetings_that_come_late_begin_nothing_anew(seed: int) -> None:
+    """HELLO starts the sequence: one that was overtaken by its own repetition would do so in the middle of a run."""
+    configuration = AgentConfiguration(2, (4,), 2)
+    actions = []
+    with DesktopTarget(configuration) as target:
+        for url in (target.url, f"faulty://delay=0.3,seed={seed}@{target.url}"):
+            with Link(url) as link:
+                agent = LinkAgent(link, configuration, EntropySettings(seed=1))
+                actions.append(
+                    [agent.step(np.full(2, 9 * call, np.int16), 1, call % 7 == 6, False) for call in range(30)]
+                )
+    assert actions[0] == actions[1]
 
 
 def test_a_port_may_be_named_with_its_faults() -> None:

@@ -117,9 +117,29 @@ def test_a_run_whose_process_was_killed(tmp_path: Path) -> None:
             # Of another machine's processes nothing is known.
             (run.path / LIVE_FILE).write_text(json.dumps(report | {"process": ended.pid, "host": "elsewhere"}))
             assert source.read().state.state == "running"
-            for nonsense in ("", "[]", '{"process": -1}', '{"process": "x", "counters": 7, "link": [], "noise": 1}'):
+            huge = '{"counters": {"trace": Infinity}, "link": {"host": {"retries": 1e999}, "device": {}}}'
+            for nonsense in (
+                *("", "[]", huge, '{"process": -1}', f'{{"process": {10**30}, "host": {json.dumps(report["host"])}}}'),
+                '{"process": "x", "counters": 7, "link": [], "noise": 1}',
+            ):
                 (run.path / LIVE_FILE).write_text(nonsense)
                 assert source.read().state.state in ("silent", "running")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e999", "x"])
+@pytest.mark.parametrize("column", [0, 1, 3])
+def test_a_damaged_line_of_progress_is_passed_over(tmp_path: Path, column: int, number: str) -> None:
+    with create(tmp_path / "run") as run:
+        run.log_episode(9.0, 9)
+        run.flush()
+        source = RunSource(run.path)
+        assert source.read().state.last_length == 9
+        damaged = ["2", "20", "11.0", "11", "10.0", "0.5"]
+        damaged[column] = number
+        with (run.path / "progress.csv").open("a", encoding="utf-8") as file:
+            file.write(",".join(damaged) + "\n")
+        state = source.read().state
+        assert (state.episodes, state.last_length, state.last_return) == (1, 9, 9.0)
 
 
 def test_a_resumed_run_is_read_anew_from_where_it_was_cut_back(tmp_path: Path) -> None:

@@ -174,6 +174,16 @@ def test_a_source_that_fails_tells_the_pages(server: MonitorServer, source: Fake
     assert isinstance(server.error, DeviceError)
 
 
+def test_a_fault_of_this_program_tells_the_pages_too(server: MonitorServer, source: FakeSource) -> None:
+    events(server, 1)
+    source.failure = KeyError("what nobody thought of")
+    found: list[tuple[str, Any]] = []
+    while not any(kind == "failure" for kind, _ in found):
+        found = events(server, 4)
+    assert "what nobody thought of" in dict(found)["failure"]["message"]
+    assert server.error is source.failure, "the command ends with it"
+
+
 def test_a_port_that_is_taken(source: FakeSource) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigurationError, match="--http-port"):
         MonitorServer(source, port=other.getsockname()[1])

@@ -53,7 +53,9 @@ def library(min_entropy: float = 0.9) -> ctypes.CDLL:
     sources["faulty_generator.c"] = (HERE / "faulty_generator.c").read_text(encoding="utf-8")
     flags = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
     loaded = ctypes.CDLL(str(build_cached(sources, "faulty-generator", shared=True, extra_flags=flags)))
-    loaded.faulty_draw.restype = ctypes.c_bool
+    for name in ("draw", "draw_expanded", "draw_replayed", "log_is_full", "supply"):
+        getattr(loaded, f"faulty_{name}").restype = ctypes.c_bool
+    loaded.faulty_room.restype = ctypes.c_uint32
     return loaded
 
 
@@ -189,6 +191,108 @@ def test_half_a_percent_of_bias_is_left_alone():
     assert (soft, failure) == (0, SILENT) and draws == (200_000 - 128) // 3
 
 
+LONE_ALARM = b"\xa5" + bytes(5) + b"\xa5\x5a"
+"""40 zeros between ones: beyond the soft cut-off of a run of bits, below the hard one, and below those of bytes."""
+
+
+def with_alarms(count: int, length: int, seed: int) -> bytes:
+    """Healthy bytes, so many of which are a lone alarm, in pieces of 512 from the start."""
+    stream = bytearray(healthy(length, seed))
+    for number in range(count):
+        stream[512 * number : 512 * number + len(LONE_ALARM)] = LONE_ALARM
+    return bytes(stream)
+
+
+def test_the_eighth_soft_alarm_within_a_million_bits_is_a_failure():
+    assert noise_of(0.9).soft.repetition <= 40 < noise_of(0.9).hard.repetition
+    assert noise_of(0.9).soft.byte_repetition > 5
+    good = healthy(128)
+    _, (_, restarts, soft, failure) = run_until_failure(good + with_alarms(7, 100_000, 1), draw_bytes=8)
+    assert (soft, failure, restarts) == (7, SILENT, 7 + 4), "the end of the stream, and no sooner"
+    draws, (taken, restarts, soft, failure) = run_until_failure(good + with_alarms(8, 100_000, 1), draw_bytes=8)
+    assert (soft, failure, restarts) == (8, REPETITION, 8)
+    assert taken == 128 + 7 * 512 + 8 and draws == (7 * 512) // 8 - 7
+
+
+def test_soft_alarms_of_an_earlier_million_bits_are_forgotten():
+    # 131,072 bytes are watched together, the start-up test's included.
+    first, second = with_alarms(7, 131_072 - 128, 1), with_alarms(7, 100_000, 2)
+    _, (_, _, soft, failure) = run_until_failure(healthy(128) + first + second, draw_bytes=8)
+    assert (soft, failure) == (14, SILENT)
+    # A draw earlier, and the first of the second seven is the eighth.
+    _, (_, _, soft, failure) = run_until_failure(healthy(128) + first[:-8] + second, draw_bytes=8)
+    assert (soft, failure) == (8, REPETITION)
+
+
+def fetch(position: int, room: int = 60_000) -> bytes | None:
+    bytes_ = ctypes.create_string_buffer(room)
+    count = library().faulty_fetch(ctypes.c_uint32(position), bytes_, ctypes.c_uint16(room))
+    return None if count < 0 else bytes_.raw[:count]
+
+
+def draw(length: int) -> bytes:
+    bytes_ = ctypes.create_string_buffer(length)
+    assert library().faulty_draw(bytes_, ctypes.c_uint16(length))
+    return bytes_.raw
+
+
+def test_the_log_hands_out_what_was_drawn_and_nothing_else():
+    loaded, log = library(), noise_of(0.9).log_bytes
+    raw = healthy(128 + 4 * log)
+    loaded.faulty_start(raw, ctypes.c_size_t(len(raw)))
+    assert fetch(0) == b""
+    given = draw(10) + draw(7)
+    assert fetch(0) == given and fetch(3, 5) == given[3:8] and fetch(17) == b""
+    assert fetch(0xFFFFFFFF) is None and fetch(18) is None, "before the first and behind the last"
+    while len(given) < log:
+        given += draw(1)
+    assert fetch(0) == given
+    given += draw(1)
+    assert fetch(0) is None and fetch(1) == given[1:]
+    # Another agent: what the log still holds is not its own.
+    loaded.faulty_start(raw, ctypes.c_size_t(len(raw)))
+    assert draw(2) == given[:2] and fetch(0) == given[:2] and fetch(0xFFFFFFFF) is None
+
+
+def test_the_host_is_called_before_a_call_of_step_could_overwrite_what_it_lacks():
+    loaded, chosen = library(), noise_of(0.9)
+    raw = healthy(128 + 4 * chosen.log_bytes)
+    loaded.faulty_start(raw, ctypes.c_size_t(len(raw)))
+    given = b""
+    while len(given) < chosen.log_bytes - chosen.call_bytes:
+        given += draw(1)
+        assert not loaded.faulty_log_is_full()
+    given += draw(1)
+    assert loaded.faulty_log_is_full()
+    assert fetch(1) == given[1:] and not loaded.faulty_log_is_full(), "it has said that it has the first"
+
+
+def test_recorded_noise_is_drawn_as_it_was_supplied_and_never_beyond():
+    loaded, log = library(), noise_of(0.9).log_bytes
+    raw = healthy(128 + 100)
+    loaded.faulty_start(raw, ctypes.c_size_t(len(raw)))
+    draw(50)
+    recording = healthy(3 * log, seed=5)
+
+    def supply(start: int, length: int) -> bool:
+        part = recording[start : start + length]
+        return bool(loaded.faulty_supply(ctypes.c_uint32(start), part, ctypes.c_uint16(length)))
+
+    def replayed(length: int) -> bytes | None:
+        bytes_ = ctypes.create_string_buffer(length)
+        return bytes_.raw if loaded.faulty_draw_replayed(bytes_, ctypes.c_uint16(length)) else None
+
+    assert supply(0, 0) and loaded.faulty_room() == log
+    assert fetch(0xFFFFFFFF) is None, "the log of the run before is gone"
+    assert not supply(0, log + 1) and supply(0, log) and loaded.faulty_room() == 0
+    assert not supply(log, 1) and not supply(log - 1, 0)
+    assert replayed(9) == recording[:9] and loaded.faulty_room() == 9
+    assert not supply(log, 10) and supply(log, 9)
+    assert replayed(log + 1) is None and replayed(log) == recording[9 : 9 + log]
+    assert replayed(1) is None and supply(log + 9, 1) and replayed(1) == recording[log + 9 : log + 10]
+    assert supply(0, 3) and replayed(3) == recording[:3], "a recording that begins again"
+
+
 @pytest.mark.parametrize("byte", [0x55, 0x99, 0x1D])
 def test_a_generator_of_a_short_period_fails_within_the_cutoff(byte):
     """Periods of 2, 4 and 8 bits, which neither test of the standard can see."""
@@ -234,7 +338,6 @@ def test_expanded_noise_is_xoshiro128_keyed_from_healthy_raw_bytes():
     """Python's own xoshiro128++ beside the firmware's: 16 raw bytes are mixed in before and after every 1024."""
     raw = healthy(4096, seed=21)
     loaded = library()
-    loaded.faulty_draw_expanded.restype = ctypes.c_bool
     loaded.faulty_start(raw, ctypes.c_size_t(len(raw)))
     given = b""
     lengths = [3, 8, 1, 300, 17] * 12
@@ -258,10 +361,23 @@ def test_expanded_noise_is_xoshiro128_keyed_from_healthy_raw_bytes():
     assert numbers[0] == taken == 128 + 16 * 4
 
 
+def test_a_key_that_leaves_no_bit_of_the_state_starts_it_from_one():
+    loaded = library()
+    generator = SeededSource(0)
+    generator.state = struct.unpack("<4I", healthy(16, seed=4))
+    first = struct.pack("<4I", *generator.state)
+    expected = generator.draw(1024)
+    raw = healthy(128, seed=21) + first + struct.pack("<4I", *generator.state) + healthy(100)
+    loaded.faulty_start(raw, ctypes.c_size_t(len(raw)))
+    drawn = ctypes.create_string_buffer(1024)
+    assert loaded.faulty_draw_expanded(drawn, ctypes.c_uint16(1024)) and drawn.raw == expected
+    generator.state = (1, 0, 0, 0)
+    assert loaded.faulty_draw_expanded(drawn, ctypes.c_uint16(1024)) and drawn.raw == generator.draw(1024)
+
+
 def test_expanded_noise_fails_with_its_generator():
     loaded = library()
     stream = healthy(128 + 16) + bytes(10_000)
-    loaded.faulty_draw_expanded.restype = ctypes.c_bool
     loaded.faulty_start(stream, ctypes.c_size_t(len(stream)))
     drawn = ctypes.create_string_buffer(128)
     results = [loaded.faulty_draw_expanded(drawn, ctypes.c_uint16(128)) for _ in range(12)]

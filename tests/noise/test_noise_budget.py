@@ -74,3 +74,7 @@ def test_a_capture_of_the_desktop_and_what_it_refuses(
     assert run(capsys, monkeypatch, "noise", "test", capture)[1]["bits"] == 40_000
     assert run(capsys, monkeypatch, "noise", "capture", "--target", "desktop", "-o", capture)[0] == 2
     assert run(capsys, monkeypatch, "noise", "capture", "-o", tmp_path / "other.bin")[0] == 2
+    # A folder that is not there is told before anything is captured: no port is opened.
+    nowhere = tmp_path / "nowhere" / "other.bin"
+    code, result = run(capsys, monkeypatch, "noise", "capture", "--port", "/dev/is-not-there", "-o", nowhere)
+    assert code == 2 and "there is no folder" in result["error"]

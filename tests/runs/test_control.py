@@ -84,9 +84,11 @@ def test_a_run_says_how_it_is_until_it_ends(folder: RunFolder) -> None:
 def test_a_pause_holds_the_run_until_it_is_lifted(folder: RunFolder) -> None:
     path = folder.path
     seen = []
-    clock = Clock(
-        lambda: seen.append((live(path)["state"], folder.progress().episode.tolist())), lambda: ask_pause(path, False)
-    )
+
+    def go_on() -> None:
+        ask_pause(path, False)
+
+    clock = Clock(lambda: seen.append((live(path)["state"], folder.progress().episode.tolist())), go_on, go_on)
     with folder, RunControl(folder, clock=clock, sleep=clock.sleep) as held:
         folder.log_episode(9.0, 9)
         ask_pause(path, True)
@@ -100,6 +102,10 @@ def test_a_pause_holds_the_run_until_it_is_lifted(folder: RunFolder) -> None:
         clock.now += 1
         held.attend()
         assert clock.slept == 2
+        ask_pause(path, True)
+        clock.now += 1
+        held.attend()
+        assert held.paused_seconds == pytest.approx(3 * control.LOOK_SECONDS), "both pauses together"
 
 
 def test_a_run_that_is_held_can_be_stopped(folder: RunFolder) -> None:

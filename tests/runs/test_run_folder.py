@@ -19,6 +19,7 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.fixedpoint.reference import ReferenceAgent
 from nrl_edge.record import read_record
 from nrl_edge.runs import RunFolder, snapshot_info, snapshot_weights
+from nrl_edge.runs.folder import FLUSH_EPISODES
 
 TEXT = '[task]\nid = "CartPole-v1"\nthreshold = 20\n[network]\nhidden = [3]\n[learning]\nepisodes = 40\n'
 EXPERIMENT = parse_experiment(TEXT)
@@ -103,6 +104,10 @@ def append(path: Path, data: bytes) -> None:
     path.write_bytes(path.read_bytes() + data)
 
 
+def garble_from(path: Path, line: int) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:line]) + b"\0\0\0\n")
+
+
 def spoil_checkpoint(path: Path, number: int) -> None:
     file = path / f"checkpoints/episode_{number:06d}.nrls"
     data = bytearray(file.read_bytes())
@@ -117,6 +122,7 @@ DAMAGES: dict[str, tuple[Any, int]] = {
         20,
     ),
     "garbage_at_the_end": (lambda path: append(path / "progress.csv", b"\0\0\0\n\0\0"), 20),
+    "garbage_in_telemetry": (lambda path: garble_from(path / "telemetry.csv", 21), 20),
     "newest_checkpoint_spoilt": (lambda path: spoil_checkpoint(path, 20), 15),
     "newest_checkpoint_cut": (lambda path: cut(path / "checkpoints/episode_000020.nrls", 1), 15),
     "newest_checkpoint_empty": (lambda path: (path / "checkpoints/episode_000020.nrls").write_bytes(b""), 15),
@@ -138,6 +144,8 @@ def test_a_killed_run_goes_on_without_a_seam(damage: str, tmp_path: Path) -> Non
 
     run, checkpoint = RunFolder.resume(killed.path, EXPERIMENT, "reference", agent=AGENT, tensorboard=False)
     assert checkpoint.episode == run.episodes == expected
+    # One of later episodes would be taken for this run's own, once it has as many.
+    assert [episode for episode, _ in run.checkpoints()] == list(range(5, expected + 1, 5))
     agent = ReferenceAgent(AGENT, EntropySettings(seed=42))
     if checkpoint.snapshot is not None:
         agent.restore(checkpoint.snapshot)
@@ -146,6 +154,55 @@ def test_a_killed_run_goes_on_without_a_seam(damage: str, tmp_path: Path) -> Non
     assert folder_bytes(killed.path) == folder_bytes(whole.path)
     assert RunFolder.open(killed.path).info.status == "stopped"
     killed.close()
+
+
+def test_a_checkpoint_appears_only_when_all_that_led_to_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, agent = whole_run(tmp_path / "run", 3)
+    happened: list[tuple[str, int]] = []
+    sync, replace = os.fsync, Path.replace
+
+    def note_sync(file: int) -> None:
+        happened.append(("synced", os.fstat(file).st_ino))
+        sync(file)
+
+    def note_replace(path: Path, target: Path) -> Path:
+        happened.append(("appeared", path.stat().st_ino))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    kept = run.save_checkpoint(agent.snapshot())
+    monkeypatch.undo()
+    appeared = happened.index(("appeared", kept.stat().st_ino))
+    before = {node for what, node in happened[:appeared] if what == "synced"}
+    for name in ("progress.csv", "telemetry.csv", "record.nrlr", ""):
+        assert (run.path / name).stat().st_ino in before, name or "the folder"
+    assert kept.stat().st_ino in before, "a name without its content"
+    assert ("synced", kept.parent.stat().st_ino) in happened[appeared:], "content without its name"
+    run.close()
+
+
+def test_a_line_that_is_none_ends_progress_and_one_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    run, _ = whole_run(tmp_path / "run", 4)
+    run.close()
+    progress = run.path / "progress.csv"
+    whole = progress.read_bytes()
+    progress.write_bytes(whole + b"\0\0\0\n")
+    assert len(RunFolder.open(run.path).progress().episode) == 4
+    lines = whole.split(b"\n")
+    progress.write_bytes(b"\n".join([*lines[:2], b"\0\0\0", *lines[3:]]))
+    with pytest.raises(ConfigurationError, match="damaged in line 3"):
+        RunFolder.open(run.path).progress()
+
+
+def test_long_episodes_are_seen_as_they_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = whole_run(tmp_path / "run", 2)
+    monkeypatch.setattr("nrl_edge.runs.folder.FLUSH_SECONDS", 0.0)
+    run.log_episode(7.0, 7)
+    assert len(RunFolder.open(run.path).progress().episode) == 3 < FLUSH_EPISODES
+    run.close()
 
 
 def test_a_process_killed_in_the_middle_leaves_a_run_that_goes_on(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def build(
     folder: Path,
     patch: tuple[str, str] | None = None,
     flags: tuple[str, ...] = SANITIZERS,
+    harness: str = "power_cut.c",
 ) -> Path:
     files = render_firmware(
         configuration, seed=3, entropy_mode="seeded", board=board, options=FirmwareOptions(save_every=1)
@@ -47,9 +48,9 @@ def build(
     if patch is not None:
         assert patch[0] in wanted["nrl_store.c"]
         wanted["nrl_store.c"] = wanted["nrl_store.c"].replace(*patch)
-    wanted["power_cut.c"] = (HERE / "harness" / "power_cut.c").read_text(encoding="utf-8")
+    wanted[harness] = (HERE / "harness" / harness).read_text(encoding="utf-8")
     write_files(wanted, folder)
-    return compile_c(sorted(folder.glob("*.c")), folder / "power_cut", include_folders=[folder], extra_flags=flags)
+    return compile_c(sorted(folder.glob("*.c")), folder / "program", include_folders=[folder], extra_flags=flags)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 /*
  * nrl_kernels.h: the few inner operations that are written anew for each instruction set (docs/kernels.md).
  *
- * The portable header is the specification; every other one computes the same, bit for bit. The compiler's own macros
+ * nrl_kernels_plain.h is the specification; every header computes the same, bit for bit. The compiler's own macros
  * choose; -DNRL_KERNELS_PORTABLE takes the portable one anywhere.
  *
  *   NRL_KERNEL_NAME        which header it is

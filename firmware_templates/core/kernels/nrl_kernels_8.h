@@ -1,6 +1,6 @@
 /*
  * nrl_kernels_8.h: what the 8-bit formats have of their own, on cores with 32-bit words: four int8 of a row in one word, a quad, the
- * first in the lowest byte. What it computes is what nrl_network.c and nrl_kernels_portable.h do one by one.
+ * first in the lowest byte. What it computes is what nrl_network.c and nrl_kernels_plain.h do one by one.
  *
  *   NRL_KERNEL_QUADS      1: there are quads
  *   NRL_KERNEL_UNALIGNED  1: a word may lie anywhere in memory

@@ -7,6 +7,8 @@
 #ifndef NRL_KERNELS_WORD_H
 #define NRL_KERNELS_WORD_H
 
+#include "nrl_kernels_plain.h"
+
 #define NRL_KERNEL_NAME "word"
 #define NRL_KERNEL_MULTIPLIES 0
 #ifdef __riscv
@@ -74,59 +76,6 @@ static NRL_INLINE void nrl_pair_change(int16_t *trace, int32_t change)
     } else {
         *(nrl_pair_t *)(void *)trace += (uint32_t)change;
     }
-}
-
-static NRL_INLINE int32_t nrl_kernel_dot(const int16_t *weights, const int16_t *values, unsigned count, int32_t sum)
-{
-    NRL_UNROLLED
-    for (unsigned j = 0; j < count; ++j) {
-        sum += (int32_t)weights[j] * values[j];
-    }
-    return sum;
-}
-
-static NRL_INLINE int32_t nrl_kernel_factor(int32_t error, unsigned shift)
-{
-    (void)shift;
-    return error;
-}
-
-static NRL_INLINE int32_t nrl_kernel_scale(int32_t value, int32_t factor, unsigned shift)
-{
-    return nrl_round_shift(value * factor, shift);
-}
-
-/* The negative branch of the leaky ReLU, slope 205/2048. */
-static NRL_INLINE int32_t nrl_kernel_leak(int32_t value)
-{
-    return (value * 205 + 1024) >> 11;
-}
-
-/* sum >> shift, which int16 holds, leaked where it is negative; and what becomes of the noise behind it. */
-static NRL_INLINE int32_t nrl_kernel_activate(int32_t sum, unsigned shift, int32_t *slope)
-{
-    const int32_t activation = sum >> shift;
-
-    *slope = activation < 0 ? NRL_LEAKED_NOISE : NRL_NOISE;
-    return activation < 0 ? nrl_kernel_leak(activation) : activation;
-}
-
-/* +value or -value, as bit 0 of `signs` says. */
-static NRL_INLINE int32_t nrl_kernel_signed(int32_t value, unsigned signs)
-{
-    return (signs & 1u) != 0u ? value : -value;
-}
-
-/* Two weights that lie side by side, times one value. */
-static NRL_INLINE void nrl_kernel_two_products(const int16_t *weights, int32_t value, int32_t *sum, int32_t *next_sum)
-{
-    *sum += weights[0] * value;
-    *next_sum += weights[1] * value;
-}
-
-static NRL_INLINE int32_t nrl_kernel_descale(int32_t sum, unsigned shift)
-{
-    return sum >> shift;
 }
 
 #endif

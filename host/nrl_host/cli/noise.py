@@ -94,6 +94,9 @@ def capture_command(
         raise ConfigurationError("name one of --port (a board) and --target (an emulated board)")
     if capture.exists():
         raise ConfigurationError(f"{capture} exists already and stays as it is; name another file")
+    # Now, and not when minutes of capture would be lost.
+    if not capture.parent.is_dir():
+        raise ConfigurationError(f"{capture} cannot be written: there is no folder {capture.parent}; make it first")
 
     def read(url: str) -> tuple[str, bytes]:
         with Link(url, baud=baud) as link, output.progress(length, "capture") as bar:

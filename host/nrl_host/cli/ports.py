@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from nrl_host.board_ports import BoardPort, find_boards, watch_boards
 from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 from nrl_host.interrupt import GracefulStop
-from nrl_host.link.board_ports import BoardPort, find_boards, watch_boards
 
 _LOOK_SECONDS = 0.5
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nrl_edge.boards import Board
+from nrl_host.board_ports import boards_of, usb_id_text
 from nrl_host.doctor.check import Check, Machine
-from nrl_host.link.board_ports import boards_of, usb_id_text
 from nrl_host.link.ports import FAST_LATENCY_MS, PortInformation
 
 _SERIAL_GROUPS = ("dialout", "uucp")

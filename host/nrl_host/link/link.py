@@ -17,7 +17,7 @@ from typing import Any
 import serial
 
 from nrl_edge.errors import DeviceError
-from nrl_host.link.faults import FaultyLine
+from nrl_host.link.faults import LONGEST_DELAY_FRAMES, FaultyLine
 from nrl_host.link.frames import HEADER_BYTES, SMALLEST_FRAME, FrameDecoder, LinkCounters, encode_frame
 from nrl_host.link.messages import (
     ERROR_CODES,
@@ -114,6 +114,8 @@ class Link:
         self._coded_bytes = self._codec.coded_bytes
         self._sequence = 0
         self.session = 0
+        self._greetings = 0
+        """HELLOs that the session took to begin."""
         self._port = open_port(url, baud=baud, timeout=timeout, reset_on_open=reset_on_open)
         self.faulty_line: FaultyLine | None = None
         """What stands in front of the port where `url` is faulty://; None on a line as it is."""
@@ -142,6 +144,13 @@ class Link:
 
     def greet(self) -> None:
         """Begin a session: sets `hello` and `session`. Raises DeviceError where no conversation is possible."""
+        self._greetings = 0
+        self._begin_session()
+        if self.faulty_line is not None and self._greetings > 1:
+            while not self._outlasts_late_greetings():
+                self._begin_session()
+
+    def _begin_session(self) -> None:
         while True:
             try:
                 self.hello = self._greet(self._open_timeout)
@@ -158,6 +167,24 @@ class Link:
         self._codec = Codec(self.hello.layer_sizes[0], self.hello.outputs)
         self._coded_bytes = self._codec.coded_bytes
         self._nonce = b""
+
+    def _outlasts_late_greetings(self) -> bool:
+        """Send requests that change nothing until no HELLO can be on its way any more; False: one has come.
+
+        A HELLO that comes late starts the sequence anew, and the request after it would be out of order. That it then
+        was not executed cannot be known, so such a HELLO is waited for as long as nothing depends on the answer. Only a
+        line with faults on purpose overtakes itself.
+        """
+        try:
+            for _ in range(LONGEST_DELAY_FRAMES + 1):
+                self.request(MESSAGES["LINK_STATUS"]())
+        except SessionLostError:
+            return False
+        except RequestRefusedError as error:
+            if error.code_name != "OUT_OF_ORDER":
+                raise
+            return False
+        return True
 
     # Requests
 
@@ -402,6 +429,7 @@ class Link:
         deadline = time.monotonic() + open_timeout
         received = 0
         for attempt in count():
+            self._greetings += 1
             content = codec.pack(self._next_sequence(), 0, hello)
             self._port.write(_DELIMITER + encode_frame(content))
             self.counters.frames_out += 1

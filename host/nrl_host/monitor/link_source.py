@@ -130,7 +130,12 @@ class LinkSource:
             raise RunError("an episode is open on the device: ask again when it is over")
         episodes = self._agent.status().episodes
         path = self._snapshots / f"{self._link.hello.board}_episode_{episodes:06d}.nrls"
-        self._snapshots.mkdir(parents=True, exist_ok=True)
+        try:
+            self._snapshots.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"cannot make the folder {self._snapshots}: {error.strerror or error}; name another with --snapshots"
+            ) from error
         write_atomically(path, snapshot)
         self._remark = f"Snapshot kept: {path}."
         return self._remark

@@ -51,6 +51,7 @@ class RunSource:
         self._errors = PredictionErrors()
         self._episodes = self._steps = 0
         self._last: dict[str, float] = {}
+        self._last_length: int | None = None
         self._last_error = math.nan
         self._solved: int | None = None
         self._times: deque[tuple[float, int]] = deque()
@@ -95,10 +96,11 @@ class RunSource:
         try:
             values = {name: float(row[name]) for name in ("episode", "steps", "return", "length", "mean_return_100")}
             elapsed = float(row["elapsed_seconds"])
-        except (KeyError, ValueError):
+            episodes, steps, length = (int(values[name]) for name in ("episode", "steps", "length"))
+        except (KeyError, ValueError, OverflowError):
             return  # damaged; whoever resumes or reports the run says so
-        self._last = values
-        self._episodes, self._steps = int(values["episode"]), int(values["steps"])
+        self._last, self._last_length = values, length
+        self._episodes, self._steps = episodes, steps
         if self._reports_error:
             self._last_error = self._errors.add(self._episodes, values["return"])
         self._series.add(values["episode"], (values["return"], values["mean_return_100"], self._last_error))
@@ -159,7 +161,7 @@ class RunSource:
             episodes_wanted=experiment.learning.episodes,
             steps_per_second=self._rate(),
             last_return=self._last.get("return"),
-            last_length=int(self._last["length"]) if self._last else None,
+            last_length=self._last_length,
             mean_return_100=self._last.get("mean_return_100"),
             threshold=experiment.task.threshold,
             solved_after=self._solved,
@@ -239,7 +241,7 @@ def _has_ended(live: Mapping[str, Any]) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return False
 
@@ -269,7 +271,7 @@ def _result(run: RunFolder) -> dict[str, Any] | None:
 def _count(value: object) -> int | None:
     try:
         return int(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -94,8 +94,8 @@ class MonitorServer:
         self._wake = threading.Event()
         self.token = secrets.token_urlsafe(16)
         """What a page has to show to ask something of the run."""
-        self.error: NrlError | None = None
-        """Why the source cannot be read any more."""
+        self.error: Exception | None = None
+        """Why the source cannot be read any more; what is no NrlError is a fault of this program."""
         self._pages = threading.BoundedSemaphore(MOST_PAGES)
         try:
             self._server = _Server((LOOPBACK, port), _Handler)
@@ -143,7 +143,7 @@ class MonitorServer:
             try:
                 with self._lock:
                     view = self._source.read()
-            except NrlError as error:
+            except Exception as error:  # a thread that ends in silence would leave pages that never change again
                 self.error = error
                 self._board.post("failure", {"message": str(error)})
                 return

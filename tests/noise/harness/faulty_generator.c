@@ -56,6 +56,31 @@ bool faulty_draw_expanded(uint8_t *bytes, uint16_t length)
     return nrl_noise_read_expanded(&noise, bytes, length);
 }
 
+int32_t faulty_fetch(uint32_t position, uint8_t *bytes, uint16_t room)
+{
+    return nrl_noise_fetch(&noise, position, bytes, room);
+}
+
+bool faulty_log_is_full(void)
+{
+    return nrl_noise_log_is_full(&noise);
+}
+
+bool faulty_supply(uint32_t position, const uint8_t *bytes, uint16_t length)
+{
+    return nrl_noise_supply(&noise, position, bytes, length);
+}
+
+uint32_t faulty_room(void)
+{
+    return nrl_noise_room(&noise);
+}
+
+bool faulty_draw_replayed(uint8_t *bytes, uint16_t length)
+{
+    return nrl_noise_read_replayed(&noise, bytes, length);
+}
+
 /* numbers[0..3]: bytes that the generator gave, restarts, soft alarms, failure. */
 void faulty_status(uint32_t numbers[4])
 {

@@ -11,8 +11,9 @@ import pytest
 
 from nrl_edge.boards import load_boards
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
-from nrl_host.link import board_ports, open_port
-from nrl_host.link.board_ports import find_boards, watch_boards
+from nrl_host import board_ports
+from nrl_host.board_ports import find_boards, watch_boards
+from nrl_host.link import open_port
 from nrl_host.link.ports import PortInformation
 from nrl_host.targets.desktop import DesktopTarget
 
