@@ -249,6 +249,14 @@ def test_a_scale_that_does_not_fit_the_task_is_refused_by_every_verb_and_leaves_
         assert not (tmp_path / "run").exists()
 
 
+def test_a_threshold_is_spoken_of_where_there_is_one(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    for threshold, said in (("", "seed 42\n"), ("threshold = 400", "seed 42: threshold not reached\n")):
+        path.write_text(f'[task]\nid = "CartPole-v1"\n{threshold}\n[network]\nhidden = [2]\n', encoding="utf-8")
+        for verb in (("train",), ("sim", "--target", "native")):
+            assert said in command(verb[0], path, *verb[1:], "--episodes", 2).out
+
+
 def test_paths_are_shown_as_they_are(command: Command, tmp_path: Path) -> None:
     folder = tmp_path / "a [bold]b[/bold] :smile: c"
     assert f"wrote {folder / 'experiment.toml'}\n" in command("new", folder).out
