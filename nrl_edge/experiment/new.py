@@ -49,8 +49,13 @@ def new_experiment(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # "x" refuses a file that appeared since the check above.
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        file = path.open("x", encoding="utf-8")
+        try:
+            with file:
+                file.write(text)
+        except OSError:
+            path.unlink()  # half an experiment would be in the way of the next attempt
+            raise
     except OSError as error:
         raise ConfigurationError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
     return path
