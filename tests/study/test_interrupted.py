@@ -123,7 +123,7 @@ def test_a_cluster_that_is_lost_half_way_is_one_error_and_the_study_goes_on_else
                 scheduler.kill()
 
         cluster = DaskScheduler(address, start_a_worker)
-        with pytest.raises(RunError, match=r"the Dask scheduler at tcp.* was lost .*kept: run the study again"):
+        with pytest.raises(RunError, match=r"the Dask scheduler at tcp.* was lost.*kept: run the study again"):
             run_study(study, tmp_path / "s", cluster, lose_the_scheduler, statistics=False)
     assert len(told) == 1 and f"has no workers yet; the study waits for one: dask worker {address}" in told[0]
     assert "Traceback" not in capfd.readouterr().err
