@@ -58,7 +58,7 @@ def read_text(path: Path, what: str) -> str:
         raise ConfigurationError(f"{path} is a folder: name the {what} inside it") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(
-            f"{path}: byte {error.start} is not UTF-8 text; a {what} is a TOML text file saved as UTF-8"
+            f"{path}: byte {error.start} is not UTF-8 text; save the {what} as a TOML text file in UTF-8"
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{str(path)!r}: this {what} cannot be read: {error}") from error

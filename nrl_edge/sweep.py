@@ -89,6 +89,7 @@ def sweep(
     for kind in arithmetics:
         if kind not in ARITHMETIC_KINDS:
             raise ConfigurationError(f"unknown arithmetic {kind!r}: allowed are {', '.join(ARITHMETIC_KINDS)}")
+    make_experiment_task(experiment).close()  # what batched forms of a task would not look at
     rows = []
     for kind in arithmetics:
         arithmetic = experiment.arithmetic

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from nrl_edge.experiment import Experiment, learning_settings, task_settings
+from nrl_edge.experiment import Experiment, learning_settings, make_experiment_task, task_settings
 from nrl_edge.learning import EpisodeRecord, TrainingResult, train
 from nrl_edge.lockstep import MEAN_WINDOW
 from nrl_edge.runs import RunFolder
@@ -28,6 +28,8 @@ def train_experiment(
     Returns the training result and its summary, which a run folder keeps as result.json. Raises ConfigurationError
     where the task cannot be made or the folder cannot be used, RunError where learning diverges.
     """
+    # What batched forms of a task would not look at, and before there is a folder of a run that cannot be.
+    make_experiment_task(experiment).close()
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder.create(run, experiment, TARGET)) if run is not None else None
         control = stack.enter_context(RunControl(folder)) if folder is not None else None

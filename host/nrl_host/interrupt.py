@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from types import FrameType, TracebackType
 
 
 class GracefulStop:
-    """Context manager around a run: the first SIGINT or SIGTERM makes `requested` True, a second SIGINT interrupts."""
+    """Context manager around a run: the first SIGINT or SIGTERM makes `requested` True, a second SIGINT interrupts.
 
-    def __init__(self) -> None:
+    `notice` is shown at the first: an episode, and so the answer to Ctrl-C, may take long.
+    """
+
+    def __init__(self, notice: str = "") -> None:
         self.requested = False
+        self._notice = notice
         self._previous: dict[int, object] = {}
 
     def __call__(self) -> bool:
@@ -20,6 +26,9 @@ class GracefulStop:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if self._notice and not self.requested and sys.__stderr__ is not None:
+            # Past all buffers and locks, which whatever was interrupted may hold.
+            os.write(sys.__stderr__.fileno(), f"\nnrl-edge: {self._notice}\n".encode())
         self.requested = True
 
     def __enter__(self) -> GracefulStop:

@@ -98,6 +98,10 @@ def write_link_key(path: Path) -> None:
     """
     try:
         path.touch(mode=0o600, exist_ok=False)
-        path.write_text(secrets.token_hex(LINK_KEY_BYTES) + "\n", encoding="ascii")
+        try:
+            path.write_text(secrets.token_hex(LINK_KEY_BYTES) + "\n", encoding="ascii")
+        except OSError:
+            path.unlink()  # half a key would be in the way of the next attempt
+            raise
     except OSError as error:
         raise ConfigurationError(f"{path}: a new key cannot be written there: {error.strerror or error}") from error

@@ -127,7 +127,7 @@ def write_project(
         if dry_run:
             return [folder / name for name in files]
         remove_stale(folder, files, MARKER)
-        return write_files(files, folder)
+        return write_files(files, folder, MARKER)
     except OSError as error:
         raise ConfigurationError(f"cannot write the project to {folder}: {error}") from error
 

@@ -51,17 +51,23 @@ def render_folder(name: str, variables: Mapping[str, Any]) -> dict[str, str]:
     return files
 
 
-def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
+def write_files(files: Mapping[str, str], folder: Path, marker: str | None = None) -> list[Path]:
     """Write rendered files below a folder, which is made where it is missing.
 
     A file that already has its content is left untouched, so that a build tool sees what really changed.
+    `marker`, one of the files, is written first: what a full disk or a kill cuts off is known as ours, and can be
+    written again.
     """
-    written = []
-    for name, content in files.items():
+    for name, content in sorted(files.items(), key=lambda file: file[0] != marker):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         data = content.encode("utf-8")
         if not path.is_file() or path.read_bytes() != data:
-            path.write_bytes(data)
-        written.append(path)
-    return written
+            temporary = path.with_name(f".{path.name}.tmp")
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+    return [folder / name for name in files]

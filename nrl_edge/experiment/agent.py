@@ -24,6 +24,8 @@ from nrl_edge.fixedpoint.configuration import (
     CRITIC_TRACE_DECAY,
     DEFAULT_BLOCK_STEPS,
     DEFAULT_DISCOUNT_EXPONENT,
+    MAX_ACTIONS,
+    MAX_INPUTS,
     AgentConfiguration,
     Formats,
 )
@@ -114,8 +116,19 @@ def agent_configuration(
     except ConfigurationError as error:
         raise ConfigurationError(
             f"{name}: no {kind} agent for {experiment.task.id} ({inputs} inputs, {actions} actions): {error}. "
-            "Scale large observations down with task.observation_scale, or set formats under [arithmetic.formats]"
+            f"{_remedy(inputs, actions, continuous)}"
         ) from error
+
+
+def _remedy(inputs: int, actions: int, continuous: bool) -> str:
+    """What helps where fixed point has no agent for a task of such a shape."""
+    if 1 <= inputs <= MAX_INPUTS and (1 if continuous else 2) <= actions <= MAX_ACTIONS:
+        return "Scale large observations down with task.observation_scale, or set formats under [arithmetic.formats]"
+    return (
+        "Wrap the environment so that its observations and actions are within that, for example with "
+        'gymnasium.wrappers.TransformObservation or TransformAction, or learn in float64: kind = "float64" under '
+        "[arithmetic]"
+    )
 
 
 def resolve_agent(experiment: Experiment) -> AgentConfiguration:

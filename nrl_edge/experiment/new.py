@@ -49,8 +49,13 @@ def new_experiment(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # "x" refuses a file that appeared since the check above.
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        file = path.open("x", encoding="utf-8")
+        try:
+            with file:
+                file.write(text)
+        except OSError:
+            path.unlink()  # half an experiment would be in the way of the next attempt
+            raise
     except OSError as error:
         raise ConfigurationError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
     return path
@@ -66,7 +71,10 @@ def experiment_text(task: str, choices: Choices | None = None) -> str:
         made = make_task(task_id)
     except ConfigurationError as error:
         raise ConfigurationError(
-            f"{error}. Short names are {', '.join(sorted(TASK_DEFAULTS))}{did_you_mean(task, TASK_DEFAULTS)}"
+            # An id with a module or a namespace was not meant to be one of them.
+            str(error)
+            if ":" in task or "/" in task
+            else f"{error}. Short names are {', '.join(sorted(TASK_DEFAULTS))}{did_you_mean(task, TASK_DEFAULTS)}"
         ) from error
     inputs, actions = made.inputs, made.actions
     made.close()
@@ -75,9 +83,14 @@ def experiment_text(task: str, choices: Choices | None = None) -> str:
     scale: object = 1 if known else "auto"
     if isinstance(exponents, tuple):
         scale = [2**exponent if exponent >= 0 else 2.0**exponent for exponent in exponents]
-    learning_rate, clip = f"2^-{defaults.learning_rate_exponent}", defaults.clip
+    learning_rate: str | float = f"2^-{defaults.learning_rate_exponent}"
+    clip = defaults.clip
     if choices.preset == "actor-critic":
         learning_rate, clip = f"2^-{ONLINE_LEARNING_RATE_EXPONENT}", 2.0**-defaults.online_clip_exponent
+    paper = choices.preset == "paper"
+    if paper:
+        # As published: raw observations, no clip, and one of the paper's own rates (studies/paper.toml).
+        scale, learning_rate, clip = 1, 0.005, None
     text = (
         Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
         .from_string(_TEMPLATE.read_text(encoding="utf-8"))
@@ -87,12 +100,14 @@ def experiment_text(task: str, choices: Choices | None = None) -> str:
             inputs=inputs,
             actions=actions,
             observation_scale=format_value(scale),
-            scale_note=_SCALE_NOTES.get(task_id, ""),
+            scale_note="" if paper else _SCALE_NOTES.get(task_id, ""),
             reward=format_value(defaults.reward),
             threshold="" if defaults.threshold is None else f"{defaults.threshold:g}",
             hidden=format_value(choices.hidden or defaults.hidden),
             preset=format_value(choices.preset),
             learning_rate=format_value(learning_rate),
+            kind=format_value("float64" if paper else "int16"),
+            paper=paper,
             clip='"off"' if clip is None else format_value(clip),
             episodes=defaults.episodes,
             on_chip=defaults.on_chip,

@@ -71,6 +71,6 @@ def write_export(files: Mapping[str, str], folder: Path, *, force: bool = False,
             return [folder / name for name in files]
         if is_export:
             remove_stale(folder, files, MARKER)
-        return write_files(files, folder)
+        return write_files(files, folder, MARKER)
     except OSError as error:
         raise ConfigurationError(f"cannot write the export to {folder}: {error}") from error

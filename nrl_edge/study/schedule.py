@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -52,14 +54,23 @@ class Scheduler(Protocol):
         ...
 
 
-def make_scheduler(address: str, processes: int | None = None) -> Scheduler:
-    """`local`, or the address of a Dask scheduler such as tcp://10.0.0.5:8786. Raises ConfigurationError."""
+def _not_told(message: str) -> None:
+    """For whom nobody wants to hear."""
+
+
+def make_scheduler(
+    address: str, processes: int | None = None, on_warning: Callable[[str], None] = _not_told
+) -> Scheduler:
+    """`local`, or the address of a Dask scheduler such as tcp://10.0.0.5:8786. Raises ConfigurationError.
+
+    `on_warning` is told where a cluster has no workers to begin with.
+    """
     if address == "local":
         return LocalScheduler(processes)
     if "://" in address:
         if processes is not None:
             raise ConfigurationError("--processes is for --scheduler local: a cluster has the workers that it has")
-        return DaskScheduler(address)
+        return DaskScheduler(address, on_warning)
     raise ConfigurationError(
         f"--scheduler {address}: allowed are local, and the address of a Dask scheduler such as tcp://127.0.0.1:8786"
     )
@@ -164,8 +175,14 @@ class DaskScheduler:
     Dask runs the jobs of a worker that died on another one; a result counts once, when it has come here.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, on_warning: Callable[[str], None] = _not_told) -> None:
         self.address = address
+        self._on_warning = on_warning
+        if address.startswith(("tcp://", "tls://")) and not re.search(r":\d+$", address):
+            # Dask would find out as well, and after that take half a minute to end.
+            raise ConfigurationError(
+                f"--scheduler {address}: the address of a Dask scheduler has a port, as in {address}:8786"
+            )
         try:
             self._distributed: Any = importlib.import_module("distributed")
         except ImportError as error:
@@ -201,11 +218,18 @@ class DaskScheduler:
                     job = futures.pop(future)
                     yield job, self._result(future, job)
                     future.release()
+            except distributed.client.CancelledError:
+                raise RunError(
+                    f"the connection to the Dask scheduler at {self.address} was lost; what was finished is kept: "
+                    "run the study again to go on, when the scheduler is there"
+                ) from None
             finally:
                 with suppress(Exception):  # the cluster may be gone, and with it whatever was to be cancelled
                     client.cancel(list(futures))
 
     def _connect(self) -> Any:
+        # Of a connection that is lost Dask's log has a traceback, from a thread of its own; it is told here in words.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             return self._distributed.Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -215,6 +239,11 @@ class DaskScheduler:
 
     def _check_workers(self, client: Any) -> None:
         versions = client.run(_version, on_error="return")
+        if not versions:
+            self._on_warning(
+                f"the Dask scheduler at {self.address} has no workers yet; the study waits for one: dask worker "
+                f"{self.address} --nthreads 1"
+            )
         wrong = {worker: found for worker, found in versions.items() if found != __version__}
         if wrong:
             worker, found = next(iter(wrong.items()))

@@ -27,6 +27,14 @@ STUDY_FILE = "study.toml"
 CELLS = "cells"
 
 
+def _was_begun(path: Path) -> bool:
+    """Whether a folder is empty, but for what a study leaves that a full disk or a kill ended before its first file."""
+    return all(
+        each.name == f".{STUDY_FILE}.tmp" or (each.name == CELLS and each.is_dir() and not any(each.iterdir()))
+        for each in path.iterdir()
+    )
+
+
 class StudyFolder:
     """The folder of one study; a context manager that keeps other processes from writing into it meanwhile."""
 
@@ -38,7 +46,7 @@ class StudyFolder:
     def open(cls, path: Path, study: Study) -> StudyFolder:
         """Begin a folder, or go on with one. Raises ConfigurationError where it holds something else."""
         folder = cls(path)
-        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / STUDY_FILE).exists())):
+        if path.exists() and not (path.is_dir() and ((path / STUDY_FILE).exists() or _was_begun(path))):
             raise ConfigurationError(f"{path} holds something that is no study; name another folder with --output")
         try:
             (path / CELLS).mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ explicit step (`Task.scale`, or the observation quantiser on the way to a fixed-
 
 from __future__ import annotations
 
-import difflib
 import math
+import reprlib
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_edge.errors import ConfigurationError, RunError
+from nrl_edge.tasks.environment import make_environment
 
 MAX_SCALE_EXPONENT = 30
 
@@ -29,6 +30,12 @@ FLAT_SPACES = (
     gymnasium.spaces.MultiBinary,
 )
 """Observation spaces that are flattened to a vector."""
+
+_RETURNS = {
+    "reset": "(observation, info)",
+    "step": "(observation, reward, terminated, truncated, info)",
+}
+"""What gymnasium's calls return."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,8 @@ def scale_exponents(
     values = (observation_scale,) * inputs if isinstance(observation_scale, int) else tuple(observation_scale)
     if len(values) != inputs:
         raise ConfigurationError(
-            f"{name} has {len(values)} exponents, but the task has {inputs} {what}: give one exponent of "
-            "two for each, or one number for all"
+            f"{name} has {len(values)} entries, but the task has {inputs} {what}: give one for each, or one number for "
+            "all"
         )
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_SCALE_EXPONENT:
@@ -89,34 +96,6 @@ def scale_exponents(
     return values
 
 
-def _make_environment(task_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
-    try:
-        # Every step is checked here, so gymnasium's own checker would only cost time and warn without stopping.
-        return gymnasium.make(task_id, disable_env_checker=True, **kwargs)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"task {task_id!r}: {error}. The part before the colon is the Python module that registers the "
-            "environment; install it or correct the name"
-        ) from error
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise ConfigurationError(f"task {task_id!r} needs a package that is not installed: {error}") from error
-    except (gymnasium.error.UnregisteredEnv, gymnasium.error.Error) as error:
-        name = task_id.rpartition(":")[2]
-        if name in gymnasium.registry:
-            raise ConfigurationError(f"task {task_id!r} cannot be made with {dict(kwargs)}: {error}") from error
-        by_lower_case = {known.lower(): known for known in gymnasium.registry}
-        close = difflib.get_close_matches(name.lower(), by_lower_case, n=5, cutoff=0.5)
-        hint = f"; close matches: {', '.join(by_lower_case[match] for match in close)}" if close else ""
-        raise ConfigurationError(
-            f"unknown task {task_id!r}: gymnasium has no such environment{hint}. "
-            "An environment of your own is named `module:Env-v0`"
-        ) from error
-    except Exception as error:  # the constructor is the user's code and may raise anything
-        raise ConfigurationError(
-            f"task {task_id!r} cannot be made with the arguments {dict(kwargs)}: {type(error).__name__}: {error}"
-        ) from error
-
-
 def check_spaces(
     environment: gymnasium.Env[Any, Any], task_id: str
 ) -> tuple[gymnasium.Space[Any], gymnasium.spaces.Discrete | gymnasium.spaces.Box]:
@@ -125,7 +104,12 @@ def check_spaces(
     Raises ConfigurationError, saying what would do, for observations that are no vector of numbers and for actions that
     are neither Discrete nor a Box with finite bounds.
     """
-    observations, actions = environment.observation_space, environment.action_space
+    try:
+        observations, actions = environment.observation_space, environment.action_space
+    except AttributeError as error:
+        raise ConfigurationError(
+            f"{task_id}: {error}; the environment's constructor has to set observation_space and action_space"
+        ) from error
     if not isinstance(observations, FLAT_SPACES):
         raise ConfigurationError(
             f"{task_id} has {type(observations).__name__} observations, {observations}: an agent takes a vector of "
@@ -141,7 +125,8 @@ def check_spaces(
         if not actions.is_bounded():
             raise ConfigurationError(
                 f"{task_id} has continuous actions without bounds, {actions}: the policy's numbers are clipped to the "
-                "Box, so it needs finite ones; wrap the environment, for example with gymnasium.wrappers.RescaleAction"
+                "Box, so it needs finite ones; wrap the environment, for example with "
+                "gymnasium.wrappers.TransformAction and a bounded action_space"
             )
         if bool((actions.low >= actions.high).any()) or actions.shape == (0,):
             raise ConfigurationError(f"{task_id} has continuous actions with nothing to choose, {actions}")
@@ -185,7 +170,7 @@ class Task:
 
     def __init__(self, settings: TaskSettings) -> None:
         self.settings = settings
-        self.environment = _make_environment(settings.task_id, settings.kwargs)
+        self.environment = make_environment(settings.task_id, settings.kwargs)
         try:
             self._space, actions = check_spaces(self.environment, settings.task_id)
             self.continuous: ContinuousActions | None = None
@@ -225,6 +210,7 @@ class Task:
         try:
             observation, _ = self.environment.reset(seed=seed)
         except Exception as error:  # the environment is the user's code and may raise anything
+            self.episode, self.episode_steps = self.episode + 1, 0
             raise self._failure("reset", error) from error
         self.episode += 1
         self.episode_steps = 0
@@ -255,10 +241,17 @@ class Task:
         except Exception as error:  # the environment is the user's code and may raise anything
             raise self._failure("step", error) from error
         self.episode_steps += 1
-        reward = float(reward)
+        try:
+            reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
+        except (TypeError, ValueError) as error:
+            raise RunError(
+                f"{self.settings.task_id}: the environment's step returned reward = {reward!r}, terminated = "
+                f"{terminated!r}, truncated = {truncated!r} {self._where()} ({error}); it has to return one number and "
+                "two booleans, such as float(reward), bool(terminated)"
+            ) from error
         if not math.isfinite(reward):
             check_reward(reward, self.settings.task_id, self._where())
-        return self._flat(observation), reward, bool(terminated), bool(truncated)
+        return self._flat(observation), reward, terminated, truncated
 
     def check(self, observation: NDArray[np.float64]) -> None:
         """Raise RunError, naming input, value and step, where the last observation holds NaN or infinity."""
@@ -275,6 +268,12 @@ class Task:
 
     def _failure(self, call: str, error: Exception) -> RunError:
         last = traceback.extract_tb(error.__traceback__)[-1]
+        if last.filename == __file__ and "unpack" in str(error):
+            # It came back from the environment, with something of another length, or with no tuple at all.
+            return RunError(
+                f"{self.settings.task_id}: the environment's {call} returned something else than {_RETURNS[call]} "
+                f"{self._where()} ({error}); environments for gymnasium before 0.26 did"
+            )
         return RunError(
             f"{self.settings.task_id}: the environment's {call} failed {self._where()}: {type(error).__name__}: "
             f"{error} ({last.filename}, line {last.lineno}); mend the environment"
@@ -282,6 +281,12 @@ class Task:
 
     def _where(self) -> str:
         return f"in episode {self.episode}, step {self.episode_steps}"
+
+    def _no_numbers(self, observation: Any, error: Exception) -> RunError:
+        return RunError(
+            f"{self.settings.task_id}: the observation {reprlib.repr(observation)} {self._where()} is no array of "
+            f"numbers ({error}); the environment's observation_space is {self._space}"
+        )
 
     def _flat(self, observation: Any) -> NDArray[np.float64]:
         if self._shape is None:
@@ -294,14 +299,20 @@ class Task:
                 gymnasium.spaces.flatten(self._space, observation), dtype=np.float64
             ).reshape(-1)
             return one_hot
-        values = np.asarray(observation)
+        try:
+            values = np.asarray(observation)
+        except (TypeError, ValueError) as error:
+            raise self._no_numbers(observation, error) from error
         if values.shape != self._shape:
             raise RunError(
                 f"{self.settings.task_id}: an observation of shape {values.shape} {self._where()}, but the "
                 f"environment's observation_space has shape {self._shape}; one of the two is wrong in the environment"
             )
         # astype copies: an environment may go on writing into the array that it handed out.
-        flat: NDArray[np.float64] = values.astype(np.float64)
+        try:
+            flat: NDArray[np.float64] = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise self._no_numbers(observation, error) from error
         return flat if flat.ndim == 1 else flat.reshape(-1)
 
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from nrl_edge.agent import EntropyMode
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.experiment import (
     Choices,
@@ -14,6 +16,7 @@ from nrl_edge.experiment import (
     parse_experiment,
     resolve_agent,
 )
+from nrl_edge.fixedpoint.configuration import CRITIC_FEATURES
 
 
 @pytest.mark.slow
@@ -71,6 +74,10 @@ def test_every_key_is_in_the_commented_file() -> None:
     }
     for key in ("kwargs", "seed", "sigma", "recording", "observation_frac_bits", "reward_frac_bits", "key_file"):
         assert f"{key} =" in text
+    for mode in get_args(EntropyMode):
+        assert f'# "{mode}":' in text
+    for features in CRITIC_FEATURES:
+        assert f'"{features}"' in text
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
@@ -90,7 +97,7 @@ def test_new_never_overwrites(tmp_path: Path) -> None:
     [
         ("cartpol", "did you mean cartpole"),
         ("NoSuch-v0", "Short names are acrobot, balance, bandit, bandit4, cartpole, reaching, xor"),
-        ("no_such_module:Env-v0", "module"),
+        ("no_such_module:Env-v0", "module.*correct the name$"),
     ],
 )
 def test_new_explains_tasks_it_cannot_make(task: str, part: str, tmp_path: Path) -> None:

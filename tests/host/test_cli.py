@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 from host_helpers import COMMAND, Finished, call, run_target, spawn, write_experiment
 
@@ -70,6 +71,20 @@ class Faulty(gymnasium.Env):
 
 gymnasium.register("Faulty-v0", Faulty)
 '''
+
+
+class WideEnvironment(gymnasium.Env[Any, Any]):
+    """Has one input more than an agent in fixed point."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (65,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return self.observation_space.sample(), 1.0, True, False, {}
 
 
 class Command:
@@ -193,6 +208,53 @@ def test_quiet_says_the_result_and_nothing_else(command: Command, experiment: Pa
     swept = [command("sweep", experiment, "--seeds", "1,2", *more).out for more in ((), ("--quiet",))]
     assert "episodes until" in swept[0] and "episodes until" not in swept[1]
     assert "int16" in swept[1]
+
+
+def test_new_names_the_verb_that_can_run_what_it_wrote(command: Command, tmp_path: Path) -> None:
+    def next_verb(folder: str, *arguments: object) -> tuple[str, str]:
+        ended = command("new", tmp_path / folder, *arguments)
+        assert ended.code == 0
+        verb = ended.out.split("next: nrl-edge ")[1].split()[0]
+        assert command(verb, tmp_path / folder / "experiment.toml", "--episodes", 1).code == 0
+        return verb, ended.err
+
+    assert next_verb("usual", "--hidden", 4) == ("sim", "")
+    # As published: float64 only, without a clip and without a scale.
+    assert next_verb("paper", "--preset", "paper") == ("train", "")
+    published = load_experiment(tmp_path / "paper" / "experiment.toml")
+    assert (published.arithmetic.kind, published.learning.clip, published.task.observation_scale) == (
+        "float64",
+        None,
+        1,
+    )
+    # Sixty-four inputs are what fixed point takes.
+    gymnasium.register("test/Wide-v0", WideEnvironment)
+    verb, warning = next_verb("wide", "--task", "test/Wide-v0")
+    assert verb == "train" and "takes 1 to 64. Wrap the environment" in warning
+    assert "observation_scale" not in warning
+
+
+def test_a_scale_that_does_not_fit_the_task_is_refused_by_every_verb_and_leaves_nothing(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "experiment.toml"
+    for line, said in (
+        ("observation_scale = [1, 8]", "has 2 entries, but"),
+        ("action_scale = 1", "is for Box actions"),
+    ):
+        path.write_text(f'[task]\nid = "CartPole-v1"\n{line}\n', encoding="utf-8")
+        for verb in (("train", "--run", tmp_path / "run"), ("sweep",), ("sim", "--target", "native"), ("budget",)):
+            message = command.fails(2, verb[0], path, *verb[1:])
+            assert message.startswith(f"{path}: ") and said in message
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_threshold_is_spoken_of_where_there_is_one(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    for threshold, said in (("", "seed 42\n"), ("threshold = 400", "seed 42: threshold not reached\n")):
+        path.write_text(f'[task]\nid = "CartPole-v1"\n{threshold}\n[network]\nhidden = [2]\n', encoding="utf-8")
+        for verb in (("train",), ("sim", "--target", "native")):
+            assert said in command(verb[0], path, *verb[1:], "--episodes", 2).out
 
 
 def test_paths_are_shown_as_they_are(command: Command, tmp_path: Path) -> None:

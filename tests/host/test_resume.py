@@ -243,6 +243,16 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path, undisturbed: Path) -> 
 
 
 @pytest.mark.slow
+def test_ctrl_c_says_that_the_episode_is_finished_first(tmp_path: Path) -> None:
+    path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
+    variables = {"SIGNAL_EPISODE": "12", "SIGNAL_NUMBER": str(int(signal.SIGINT)), "PYTHONPATH": str(HERE)}
+    told = spawn("sim", path, "--target", "native", cwd=tmp_path, variables=variables)
+    assert (told.code, told.err) == (0, "\nnrl-edge: ending after this episode; Ctrl-C again stops at once\n")
+    quiet = spawn("sim", path, "--target", "native", "--quiet", cwd=tmp_path, variables=variables)
+    assert (quiet.code, quiet.err) == (0, "")
+
+
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_does_not_kill_the_desktop_firmware(tmp_path: Path, undisturbed: Path) -> None:
     path = write_experiment(tmp_path, task=TASK, formats=FORMATS, episodes=EPISODES, checkpoint_every=CHECKPOINT_EVERY)
     run = tmp_path / "run"

@@ -15,7 +15,7 @@ import pytest
 from dask_helpers import address_of, dask_process
 from study_helpers import SMALL, read_table, small_study, without_times
 
-from nrl_edge.errors import ConfigurationError
+from nrl_edge.errors import ConfigurationError, RunError
 from nrl_edge.study import DaskScheduler, LocalScheduler, run_study
 
 COMMAND = [sys.executable, "-c", "from nrl_host.cli import main; main()", "study"]
@@ -100,6 +100,41 @@ def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(
     assert len({(row["variant"], row["seed"]) for row in rows}) == len(rows) == 80
     run_study(study, tmp_path / "local", LocalScheduler(2), statistics=False)
     assert without_times(rows) == without_times(read_table(tmp_path / "local" / "results.csv"))
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_lost_half_way_is_one_error_and_the_study_goes_on_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nrl_edge.study.cells.MAX_SEEDS_PER_JOB", 2)
+    study = small_study(seeds='"100:140"').select(only=["float64"])
+    told: list[str] = []
+    with ExitStack() as stack:
+        local = ("--host", "127.0.0.1", "--no-dashboard")
+        scheduler = stack.enter_context(dask_process("scheduler", *local, "--port", "0"))
+        address = address_of(scheduler)
+
+        def start_a_worker(message: str) -> None:
+            told.append(message)
+            stack.enter_context(dask_process("worker", address, *local, "--no-nanny", "--nthreads", "1"))
+
+        def lose_the_scheduler(variant, result, finished) -> None:
+            if finished == 6:
+                scheduler.kill()
+
+        cluster = DaskScheduler(address, start_a_worker)
+        with pytest.raises(RunError, match=r"the Dask scheduler at tcp.* was lost.*kept: run the study again"):
+            run_study(study, tmp_path / "s", cluster, lose_the_scheduler, statistics=False)
+    assert len(told) == 1 and f"has no workers yet; the study waits for one: dask worker {address}" in told[0]
+    assert "Traceback" not in capfd.readouterr().err
+    kept = len(list((tmp_path / "s" / "cells").glob("*/seed_*.npz")))
+    outcome = run_study(study, tmp_path / "s", LocalScheduler(2), statistics=False)
+    assert outcome.cells > kept >= 6 and outcome.ran == outcome.cells - kept
+
+
+def test_an_address_without_a_port_is_refused_before_dask_waits_for_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"has a port, as in tcp://127\.0\.0\.1:8786"):
+        DaskScheduler("tcp://127.0.0.1")
 
 
 @pytest.mark.slow

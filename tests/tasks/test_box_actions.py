@@ -57,7 +57,7 @@ def test_a_task_steps_with_numbers_of_the_type_and_shape_of_its_space() -> None:
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        (Box(-np.inf, np.inf, (1,), np.float64), "without bounds.*RescaleAction"),
+        (Box(-np.inf, np.inf, (1,), np.float64), "without bounds.*TransformAction"),
         (Box(0, 3, (2,), np.int64), "int64.*fractions"),
         (Box(1.0, 1.0, (1,), np.float64), "nothing to choose"),
         (gymnasium.spaces.MultiDiscrete([2, 2]), "Discrete"),
@@ -70,7 +70,7 @@ def test_spaces_that_cannot_work_are_refused(space: gymnasium.Space[Any], messag
 
 
 def test_scales_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="action_scale has 2 exponents, but the task has 1 numbers"):
+    with pytest.raises(ConfigurationError, match="action_scale has 2 entries, but the task has 1 numbers"):
         make_task("Pendulum-v1", action_scale=(1, 1))
     with pytest.raises(ConfigurationError, match="action_scale is for Box actions"):
         make_task("CartPole-v1", action_scale=1)

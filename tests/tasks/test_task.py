@@ -165,7 +165,7 @@ def test_wrong_scales_are_refused(scale):
     [
         ("CartPoel-v1", {}, "CartPole-v1"),
         ("cartpole-v1", {}, "CartPole-v1"),
-        ("no_such_module_here:Task-v0", {}, "no_such_module_here"),
+        ("no_such_module_here:Task-v0", {}, "no module 'no_such_module_here'.*PYTHONPATH"),
         ("CartPole-v1", {"gravity_of_mars": 3.7}, "gravity_of_mars"),
         ("SpaceOf-v0", {"actions": "MultiDiscrete"}, r"MultiDiscrete actions.*each combination is an action"),
         ("SpaceOf-v0", {"kind": "Dict"}, r"SpaceOf-v0 has Dict observations.*vector of numbers"),

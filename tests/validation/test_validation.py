@@ -250,6 +250,14 @@ def test_few_seeds_are_not_enough_to_claim_parity() -> None:
     assert not finding.holds
 
 
+def test_an_interval_that_is_too_wide_for_its_figure_is_told() -> None:
+    # Nobody reaches the threshold: gains in return are all that is compared.
+    wide = validation._parity("level", summary("mine", [310, 390, 320, 395]), summary("theirs", [312, 388, 325, 392]))
+    assert not wide.holds and wide.figure.endswith("more seeds would narrow the interval"), wide.figure
+    for worse in ([999] * 40, [each * 2 for each in LEVEL]):
+        assert "narrow" not in validation._parity("level", summary("mine", worse), summary("theirs", LEVEL)).figure
+
+
 def test_the_frozen_control_tells_what_the_task_needs() -> None:
     needed = validation._frozen_control(summary("learned", LEVEL), summary("frozen", [999] * 30 + LEVEL[:10]))
     assert needed.holds and needed.details["needs_hidden_layers"]

@@ -61,6 +61,7 @@ def budget_command(
 
 
 def _show_catalogue(output: Output, experiment: Experiment) -> None:
+    description = resolve_agent(experiment).description  # an experiment that is wrong is no budget of any board
     names = Column("board", no_wrap=True)
     heads = ("fits", "RAM", "flash", "cycles", "core", "raw noise", "link")
     table = Table(names, *(Column(head, justify="right", no_wrap=True) for head in heads))
@@ -77,7 +78,7 @@ def _show_catalogue(output: Output, experiment: Experiment) -> None:
     output.table(table)
     fitting = sum(record["fits"] is True for record in records)
     lines = [
-        f"{resolve_agent(experiment).description}: fits {fitting} of {len(records)} boards",
+        f"{description}: fits {fitting} of {len(records)} boards",
         "RAM: variables, to the byte, without the stack. cycles: of the longest call within an episode (~: of",
         "instructions, each about one). The last columns are steps/s: of the core, of noise in mode raw, of the line.",
     ]

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from nrl_edge.errors import ConfigurationError
-from nrl_edge.experiment import Choices, new_experiment
+from nrl_edge.experiment import Choices, agent_configuration, load_experiment, new_experiment
+from nrl_edge.tasks import make_task
 from nrl_host.cli.options import DryRunOption, JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
@@ -40,8 +41,25 @@ def new(
     """Write a commented experiment file for a task."""
     output = Output(as_json, quiet)
     path = new_experiment(folder, task, Choices(_units(hidden), preset, entropy, board), dry_run=dry_run)
-    said = f"would write {path}" if dry_run else f"wrote {path}\nnext: nrl-edge sim {path}"
+    said = f"would write {path}"
+    if not dry_run:
+        said = f"wrote {path}\nnext: nrl-edge {_next_verb(output, path)} {path}"
     output.result({"experiment": str(path), "written": not dry_run}, said)
+
+
+def _next_verb(output: Output, path: Path) -> str:
+    """sim, or train where fixed point has no agent of such a shape, which is told."""
+    experiment = load_experiment(path)
+    if experiment.arithmetic.kind == "float64":
+        return "train"
+    task = make_task(experiment.task.id)
+    task.close()
+    try:
+        agent_configuration(experiment, task.inputs, task.actions, continuous=task.continuous is not None)
+    except ConfigurationError as error:
+        output.warn(str(error))
+        return "train"
+    return "sim"
 
 
 def _units(text: str | None) -> tuple[int, ...] | None:

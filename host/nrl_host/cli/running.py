@@ -20,7 +20,8 @@ def run_with_progress(
     output: Output, experiment: Experiment, run: Run, label: str, folder: Path | None, resume: bool
 ) -> RunSummary:
     """Run with a progress bar and an orderly Ctrl-C, and print what came of it."""
-    with GracefulStop() as stop, output.progress(experiment.learning.episodes, label) as bar:
+    notice = "" if output.as_json or output.quiet else "ending after this episode; Ctrl-C again stops at once"
+    with GracefulStop(notice) as stop, output.progress(experiment.learning.episodes, label) as bar:
         started = time.perf_counter()
         steps = 0
 
@@ -40,19 +41,23 @@ def run_with_progress(
         # What was only listened to is finished: a board that simulates its task needs nobody.
         is_over = RunFolder.open(folder).info.status == "finished"
         where += "the board goes on by itself" if is_over else f"go on with: --run {folder} --resume"
-    output.result(summary.as_dict() | {"run": str(folder) if folder is not None else None}, describe(summary) + where)
+    output.result(
+        summary.as_dict() | {"run": str(folder) if folder is not None else None}, describe(summary, experiment) + where
+    )
     return summary
 
 
-def describe(summary: RunSummary) -> str:
+def solved(experiment: Experiment, episodes: int | None) -> str:
+    """Whether the threshold was reached, after a colon; nothing where the experiment has none."""
+    if episodes is not None:
+        return f": solved after {episodes} episodes"
+    return "" if experiment.task.threshold is None else ": threshold not reached"
+
+
+def describe(summary: RunSummary, experiment: Experiment) -> str:
     """A summary in a few lines."""
-    solved = (
-        f"solved after {summary.episodes_to_threshold} episodes"
-        if summary.episodes_to_threshold is not None
-        else "threshold not reached"
-    )
     lines = [
-        f"{summary.task} on {summary.target}, seed {summary.seed}: {solved}",
+        f"{summary.task} on {summary.target}, seed {summary.seed}{solved(experiment, summary.episodes_to_threshold)}",
         f"{summary.episodes} episodes, {summary.steps:,} steps, {summary.steps_per_second:,.0f} steps/s; "
         f"mean return of the last 100: {summary.mean_return_last_100:.1f}",
         f"weights CRC-32 {summary.weights_crc32}   {summary.agent}",

@@ -66,7 +66,7 @@ def study_command(
         return
     if not table_only:
         statistics.require_statistics()
-    chosen = make_scheduler(scheduler, processes)
+    chosen = make_scheduler(scheduler, processes, output.warn)
     total = len(study.variants) * len(study.seeds)
     with output.progress(total, "cells") as bar:
         in_all, note = sum(each.finished for each in study_state(study, path)), ""

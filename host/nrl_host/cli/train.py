@@ -9,6 +9,7 @@ from nrl_edge.learning import EpisodeRecord
 from nrl_edge.training import train_experiment
 from nrl_host.cli.options import EpisodesOption, ExperimentArgument, JsonOption, QuietOption, RunOption, SeedOption
 from nrl_host.cli.output import Output
+from nrl_host.cli.running import solved
 
 
 def register(app: typer.Typer) -> None:
@@ -33,12 +34,11 @@ def train(
             bar.update(record.episode + 1, f"return {record.episode_return:7.1f}")
 
         _, summary = train_experiment(loaded, run=run, on_episode=show)
-    reached = summary["episodes_to_threshold"]
-    solved = f"solved after {reached} episodes" if reached is not None else "threshold not reached"
     where = f"\nkept in {run}" if run is not None else ""
     output.result(
         summary | {"run": str(run) if run is not None else None},
-        f"{loaded.task.id} in float64, rule {summary['rule']} ({summary['preset']}), seed {summary['seed']}: {solved}\n"
+        f"{loaded.task.id} in float64, rule {summary['rule']} ({summary['preset']}), seed {summary['seed']}"
+        f"{solved(loaded, summary['episodes_to_threshold'])}\n"
         f"{summary['episodes']} episodes, {summary['steps']:,} steps, {summary['steps_per_second']:,.0f} steps/s; "
         f"mean return of the last 100: {summary['mean_return_last_100']:.1f}{where}",
     )
