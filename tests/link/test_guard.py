@@ -145,6 +145,11 @@ def test_a_tag_is_good_for_one_request_only_and_for_no_other() -> None:
         # Requests that are not protected do not use a tag up.
         assert (authorize(12, tag(12, save)), bare(link, MESSAGES["STATUS"]())) == ("done", "done")
         assert bare(link, save) == "done"
+        # A bit wrong in any byte of it.
+        for counter in range(13, 29):
+            wrong = bytearray(tag(counter, clear))
+            wrong[counter - 13] ^= 0x10
+            assert (authorize(counter, bytes(wrong)), bare(link, clear)) == ("done", "PROTECTED"), counter - 13
         target.restart()
         with Link(target.url, key=KEY) as again:
             assert again.request(MESSAGES["CHALLENGE"]()).nonce != nonce
