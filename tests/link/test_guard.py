@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from device_under_test import FakeDevice
 from hypothesis import given
 from hypothesis import strategies as st
 from tools import require_board
@@ -153,6 +154,20 @@ def test_a_tag_is_good_for_one_request_only_and_for_no_other() -> None:
         target.restart()
         with Link(target.url, key=KEY) as again:
             assert again.request(MESSAGES["CHALLENGE"]()).nonce != nonce
+
+
+def test_the_session_makes_the_nonce_another_one_where_there_is_no_generator() -> None:
+    device = FakeDevice(options=FirmwareOptions(link_key=KEY))
+
+    def nonce(session: int, entropy_works: bool) -> bytes:
+        device.boot(session, entropy_works=entropy_works)
+        device.hello()
+        return bytes(device.ask("CHALLENGE").nonce)
+
+    assert nonce(0x1234, False) == bytes([0x34, 0x12]) + bytes(14)
+    assert nonce(0x1235, False) != nonce(0x1234, False)
+    # The fake generator counts 0, 1, 2, ...: both together.
+    assert nonce(0x1234, True) == bytes([0x34, 1 ^ 0x12]) + bytes(range(2, 16))
 
 
 def test_a_key_changes_nothing_that_is_learned_over_a_bad_line() -> None:
