@@ -186,6 +186,24 @@ def test_over_raw_noise_a_restart_goes_back_to_the_last_checkpoint_and_says_so(
     assert verdict.match and verdict.weights_crc32 == summary.weights_crc32
 
 
+def test_telemetry_that_comes_when_its_run_has_ended_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is closed by then, be it for good or until the run goes on from a checkpoint."""
+    ended: list[Link] = []
+
+    def end_at_once(agent: RecoveringAgent, *arguments: Any, **options: Any) -> RunSummary:
+        ended.append(agent.link)
+        assert agent.link.on_telemetry is not None
+        raise DeviceError("the device restarted")
+
+    monkeypatch.setattr("nrl_host.hil.run_agent", end_at_once)
+    experiment = small(tmp_path)
+    with DesktopTarget(resolve_agent(experiment)) as target, pytest.raises(DeviceError, match="restarted"):
+        run_on(target, experiment, run=tmp_path / "run")
+    assert ended[0].on_telemetry is None
+
+
 def test_over_raw_noise_without_a_run_folder_a_restart_ends_the_run(tmp_path: Path, bad_day: list[BadDay]) -> None:
     experiment = small(tmp_path, mode="raw")
     with DesktopTarget(resolve_agent(experiment), "raw") as target:
