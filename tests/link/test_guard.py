@@ -24,7 +24,7 @@ from nrl_edge.experiment import parse_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
 from nrl_host.device import LinkAgent
-from nrl_host.link import Link, RequestRefusedError
+from nrl_host.link import Link, RequestRefusedError, SessionLostError
 from nrl_host.link.faults import faulty_url, parse_line_faults
 from nrl_host.link.messages import MESSAGES, TABLE
 from nrl_host.targets import make_target
@@ -168,6 +168,20 @@ def test_the_session_makes_the_nonce_another_one_where_there_is_no_generator() -
     assert nonce(0x1235, False) != nonce(0x1234, False)
     # The fake generator counts 0, 1, 2, ...: both together.
     assert nonce(0x1234, True) == bytes([0x34, 1 ^ 0x12]) + bytes(range(2, 16))
+
+
+def test_a_host_asks_for_the_nonce_anew_when_the_device_has_restarted() -> None:
+    with (
+        DesktopTarget(CONFIGURATION, options=PROTECTED) as target,
+        Link(target.url, key=KEY, reconnect_timeout=5.0, locate=lambda: target.url) as link,
+    ):
+        agent = LinkAgent(link, CONFIGURATION, SEEDED)
+        target.restart()
+        with pytest.raises(SessionLostError):
+            agent.status()
+        link.greet()
+        agent.begin()
+        assert agent.status().agent_state == 1
 
 
 def test_a_key_changes_nothing_that_is_learned_over_a_bad_line() -> None:
