@@ -140,18 +140,22 @@ def _run_once(
             link.poll()
             return agent.link_counters()
 
-        return run_agent(
-            agent,
-            experiment,
-            hello.board,
-            folder=folder,
-            checkpoint=checkpoint,
-            link_counters=counters,
-            line_faults=faults,
-            restarts=lambda: agent.restarts + went_back,
-            noise_report=agent.noise_report if experiment.entropy.mode != "seeded" else None,
-            **episode_options,
-        )
+        try:
+            return run_agent(
+                agent,
+                experiment,
+                hello.board,
+                folder=folder,
+                checkpoint=checkpoint,
+                link_counters=counters,
+                line_faults=faults,
+                restarts=lambda: agent.restarts + went_back,
+                noise_report=agent.noise_report if experiment.entropy.mode != "seeded" else None,
+                **episode_options,
+            )
+        finally:
+            # What comes late has no folder any more: the next one is another's, or none is open.
+            agent.on_telemetry(None)
 
 
 def simulate_firmware(

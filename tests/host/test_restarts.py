@@ -19,6 +19,8 @@ from nrl_edge.agent import EntropySettings
 from nrl_edge.codegen.options import FirmwareOptions
 from nrl_edge.errors import DeviceError
 from nrl_edge.experiment import Experiment, load_experiment, resolve_agent
+from nrl_edge.fixedpoint.configuration import AgentConfiguration
+from nrl_edge.native import NativeAgent
 from nrl_edge.record import read_record
 from nrl_edge.replay import replay
 from nrl_edge.runs import RunFolder
@@ -184,6 +186,24 @@ def test_over_raw_noise_a_restart_goes_back_to_the_last_checkpoint_and_says_so(
     assert verdict.match and verdict.weights_crc32 == summary.weights_crc32
 
 
+def test_telemetry_that_comes_when_its_run_has_ended_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is closed by then, be it for good or until the run goes on from a checkpoint."""
+    ended: list[Link] = []
+
+    def end_at_once(agent: RecoveringAgent, *arguments: Any, **options: Any) -> RunSummary:
+        ended.append(agent.link)
+        assert agent.link.on_telemetry is not None
+        raise DeviceError("the device restarted")
+
+    monkeypatch.setattr("nrl_host.hil.run_agent", end_at_once)
+    experiment = small(tmp_path)
+    with DesktopTarget(resolve_agent(experiment)) as target, pytest.raises(DeviceError, match="restarted"):
+        run_on(target, experiment, run=tmp_path / "run")
+    assert ended[0].on_telemetry is None
+
+
 def test_over_raw_noise_without_a_run_folder_a_restart_ends_the_run(tmp_path: Path, bad_day: list[BadDay]) -> None:
     experiment = small(tmp_path, mode="raw")
     with DesktopTarget(resolve_agent(experiment), "raw") as target:
@@ -208,6 +228,41 @@ def test_a_device_that_answers_otherwise_after_a_restart_is_found_out(tmp_path: 
         target.restart()
         with pytest.raises(DeviceError, match="call 7 since the last snapshot"):
             agent.step(np.zeros(4, np.int16), 0, False, False)
+
+
+def test_numbers_that_differ_after_a_restart_are_found_out() -> None:
+    configuration = AgentConfiguration(3, (4,), 2, policy="gaussian")
+    with (
+        DesktopTarget(configuration) as target,
+        Link(target.url, reconnect_timeout=5.0, locate=lambda: target.url) as link,
+    ):
+        agent = RecoveringAgent(link, configuration, EntropySettings(seed=1))
+        for number in range(6):
+            agent.step(np.full(3, number * 200, np.int16), 100, False, False)
+        *call, numbers = agent._journal[3]
+        assert len(numbers) == 2
+        agent._journal[3] = (*call, [numbers[0], numbers[1] + 1])
+        target.restart()
+        with pytest.raises(DeviceError, match="call 3 since the last snapshot"):
+            agent.step(np.zeros(3, np.int16), 0, False, False)
+
+
+def test_what_is_done_over_is_what_was_sent_whatever_became_of_the_array(tmp_path: Path) -> None:
+    """A caller may write each observation into the same array."""
+    configuration, entropy = resolve_agent(small(tmp_path)), EntropySettings(seed=1)
+    native, observation = NativeAgent(configuration, entropy), np.zeros(4, np.int16)
+    with (
+        DesktopTarget(configuration, seed=42) as target,
+        Link(target.url, reconnect_timeout=5.0, locate=lambda: target.url) as link,
+    ):
+        agent = RecoveringAgent(link, configuration, entropy)
+        for number in range(40):
+            if number == 30:
+                target.restart()
+            observation[:] = number * np.array([200, -150, 90, 40])
+            call = (observation, 100 * (number % 3), number % 8 == 7, False)
+            assert agent.step(*call) == native.step(*call)
+        assert agent.restarts == 1 and agent.snapshot() == native.snapshot()
 
 
 def test_the_journal_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from device_under_test import FakeDevice
 from hypothesis import given
 from hypothesis import strategies as st
 from tools import require_board
@@ -23,7 +24,7 @@ from nrl_edge.experiment import parse_experiment
 from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.native.compiler import build_cached
 from nrl_host.device import LinkAgent
-from nrl_host.link import Link, RequestRefusedError
+from nrl_host.link import Link, RequestRefusedError, SessionLostError
 from nrl_host.link.faults import faulty_url, parse_line_faults
 from nrl_host.link.messages import MESSAGES, TABLE
 from nrl_host.targets import make_target
@@ -145,9 +146,42 @@ def test_a_tag_is_good_for_one_request_only_and_for_no_other() -> None:
         # Requests that are not protected do not use a tag up.
         assert (authorize(12, tag(12, save)), bare(link, MESSAGES["STATUS"]())) == ("done", "done")
         assert bare(link, save) == "done"
+        # A bit wrong in any byte of it.
+        for counter in range(13, 29):
+            wrong = bytearray(tag(counter, clear))
+            wrong[counter - 13] ^= 0x10
+            assert (authorize(counter, bytes(wrong)), bare(link, clear)) == ("done", "PROTECTED"), counter - 13
         target.restart()
         with Link(target.url, key=KEY) as again:
             assert again.request(MESSAGES["CHALLENGE"]()).nonce != nonce
+
+
+def test_the_session_makes_the_nonce_another_one_where_there_is_no_generator() -> None:
+    device = FakeDevice(options=FirmwareOptions(link_key=KEY))
+
+    def nonce(session: int, entropy_works: bool) -> bytes:
+        device.boot(session, entropy_works=entropy_works)
+        device.hello()
+        return bytes(device.ask("CHALLENGE").nonce)
+
+    assert nonce(0x1234, False) == bytes([0x34, 0x12]) + bytes(14)
+    assert nonce(0x1235, False) != nonce(0x1234, False)
+    # The fake generator counts 0, 1, 2, ...: both together.
+    assert nonce(0x1234, True) == bytes([0x34, 1 ^ 0x12]) + bytes(range(2, 16))
+
+
+def test_a_host_asks_for_the_nonce_anew_when_the_device_has_restarted() -> None:
+    with (
+        DesktopTarget(CONFIGURATION, options=PROTECTED) as target,
+        Link(target.url, key=KEY, reconnect_timeout=5.0, locate=lambda: target.url) as link,
+    ):
+        agent = LinkAgent(link, CONFIGURATION, SEEDED)
+        target.restart()
+        with pytest.raises(SessionLostError):
+            agent.status()
+        link.greet()
+        agent.begin()
+        assert agent.status().agent_state == 1
 
 
 def test_a_key_changes_nothing_that_is_learned_over_a_bad_line() -> None:

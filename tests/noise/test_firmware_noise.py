@@ -120,6 +120,16 @@ def test_every_kind_of_alarm_was_compared():
     assert {flag for _, value in found for flag in FLAGS if value & flag} == set(FLAGS)
 
 
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_share_that_is_reached_by_the_last_bit_of_a_byte_alarms_there(value: int):
+    """The firmware looks at the long window a byte at a time, and Python at each bit."""
+    hard = noise_of(0.9).hard.share
+    assert hard % 8 == 0
+    found = firmware_alarms(np.full(LONG_WINDOW + 64, value, np.uint8), 0.9)
+    assert found == expected_alarms(np.full(LONG_WINDOW + 64, value, np.uint8), 0.9)
+    assert [byte for byte, alarms in found if alarms & HARD_SHARE] == [hard // 8 - 1]
+
+
 def run_until_failure(stream: bytes, draw_bytes: int = 3, min_entropy: float = 0.9) -> tuple[int, list[int]]:
     """(draws that worked, [bytes the generator gave, restarts, soft alarms, failure]) where the first draw fails."""
     loaded = library(min_entropy)
