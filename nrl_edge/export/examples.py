@@ -60,10 +60,9 @@ EXAMPLE_TASKS = {"blink-bandit": "bandit4", "balance": "balance"}
 def example_experiment(name: str) -> Experiment:
     """The experiment whose agent an example is for. Raises ConfigurationError where there is none."""
     if name not in EXAMPLE_TASKS:
-        hint = "sensor-loop is in every export" if name == "sensor-loop" else did_you_mean(name, EXAMPLE_TASKS).strip()
+        hint = "; sensor-loop is in every export" if name == "sensor-loop" else did_you_mean(name, EXAMPLE_TASKS)
         raise ConfigurationError(
-            f"--example {name}: examples with an agent of their own are {', '.join(EXAMPLE_TASKS)}"
-            + (f" ({hint})" if hint else "")
+            f"--example {name}: examples with an agent of their own are {', '.join(EXAMPLE_TASKS)}{hint}"
         )
     return parse_experiment(experiment_text(EXAMPLE_TASKS[name]), f"the experiment of {name}")
 

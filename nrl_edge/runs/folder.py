@@ -29,7 +29,8 @@ import re
 import time
 import zipfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,12 +53,14 @@ from nrl_edge.fixedpoint.configuration import AgentConfiguration
 from nrl_edge.learning.trainer import THRESHOLD_EPISODES, episodes_to_threshold
 from nrl_edge.record import RecordWriter, bytes_of_episodes
 from nrl_edge.runs.files import sync_folder, write_atomically, write_with_atomically
+from nrl_edge.runs.lock import FolderBusyError, FolderLock
 from nrl_edge.runs.noise import NoiseFile, cut_noise, noise_holds, read_noise
 from nrl_edge.runs.snapshot import snapshot_info
 from nrl_edge.runs.tensorboard import EventLog
 
 FORMAT_VERSION = 1
 PROGRESS_COLUMNS = ("episode", "steps", "return", "length", "mean_return_100", "elapsed_seconds")
+_PROGRESS_HEAD = (",".join(PROGRESS_COLUMNS) + "\n").encode()
 FLUSH_EPISODES = 10
 """Episodes after which growing files are handed to the operating system, ..."""
 FLUSH_SECONDS = 0.5
@@ -119,6 +122,16 @@ class Progress:
         return episodes_to_threshold(self.episode_return, threshold)
 
 
+def _was_begun(path: Path) -> bool:
+    """Whether a folder holds only what a run leaves that a full disk or a kill ended before its run.json."""
+    known = {"progress.csv", "experiment.toml", ".progress.csv.tmp", ".experiment.toml.tmp", ".run.json.tmp"}
+    names = {each.name for each in path.iterdir()}
+    try:
+        return names <= known and (path / "progress.csv").read_bytes() == _PROGRESS_HEAD
+    except OSError:
+        return False
+
+
 class RunFolder:
     """The folder of one run. Made by `create`, `open` (to read it) or `resume` (to go on with it)."""
 
@@ -129,6 +142,7 @@ class RunFolder:
         self.episodes = 0
         """Episodes logged so far, in a folder that is being written."""
         self._writable = False
+        self._lock: FolderLock | None = None
         self._tensorboard_wanted = True
         self._progress_file: IO[str] | None = None
         self._telemetry_file: IO[str] | None = None
@@ -162,7 +176,7 @@ class RunFolder:
             raise ConfigurationError(
                 f"{path} holds a run already. Name another folder, or go on with it: sim and hil do by --resume"
             )
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(path.iterdir()) and not _was_begun(path):
             raise ConfigurationError(f"{path} is not empty and holds no run; name a new or an empty folder")
         described = None
         if agent is not None:
@@ -197,11 +211,13 @@ class RunFolder:
         except OSError as error:
             raise ConfigurationError(f"cannot make the folder {path}: {error}") from error
         run = cls(path, info, experiment)
-        write_atomically(path / "experiment.toml", experiment.with_absolute_paths().to_toml().encode())
-        write_atomically(path / "progress.csv", (",".join(PROGRESS_COLUMNS) + "\n").encode())
-        # Written last: a folder with run.json has all of the above.
-        run._write_info()
-        run._begin_writing(tensorboard)
+        with run._taken():
+            # First, as nothing but a run has it: what a full disk or a kill ended before run.json is known by it.
+            write_atomically(path / "progress.csv", _PROGRESS_HEAD)
+            write_atomically(path / "experiment.toml", experiment.with_absolute_paths().to_toml().encode())
+            # Written last: a folder with run.json has all of the above.
+            run._write_info()
+            run._begin_writing(tensorboard)
         return run
 
     @classmethod
@@ -235,23 +251,26 @@ class RunFolder:
         run = cls.open(path)
         experiment = explicit_experiment(experiment, None if agent is None else agent.formats)
         run._check_same(experiment, target, agent)
-        if run.info.status == "finished" and len(run.progress().episode) >= experiment.learning.episodes:
-            raise ConfigurationError(
-                f"{run.path}: all {experiment.learning.episodes} episodes of this run are done; "
-                "raise the number of episodes to go on with it"
-            )
-        checkpoint = run.resume_from()
-        if checkpoint.episode > experiment.learning.episodes:
-            raise ConfigurationError(
-                f"{run.path}: this run has {checkpoint.episode} episodes already, and {experiment.learning.episodes} "
-                "are asked for; name a larger number of episodes to go on with it"
-            )
-        if run.experiment != experiment.with_absolute_paths():
-            write_atomically(run.path / "experiment.toml", experiment.with_absolute_paths().to_toml().encode())
-        run.experiment = experiment
-        run.info = replace(run.info, status="running", finished=None)
-        run._write_info()
-        run._begin_writing(tensorboard)
+        with run._taken():
+            if run.info.status == "finished" and len(run.progress().episode) >= experiment.learning.episodes:
+                raise ConfigurationError(
+                    f"{run.path}: all {experiment.learning.episodes} episodes of this run are done; "
+                    "raise the number of episodes to go on with it"
+                )
+            checkpoint = run._newest_checkpoint()
+            if checkpoint.episode > experiment.learning.episodes:
+                raise ConfigurationError(
+                    f"{run.path}: this run has {checkpoint.episode} episodes already, and "
+                    f"{experiment.learning.episodes} are asked for; name a larger number of episodes to go on with it"
+                )
+            # Only now: a command that is refused costs nothing of the run.
+            run._cut_back(checkpoint.episode)
+            if run.experiment != experiment.with_absolute_paths():
+                write_atomically(run.path / "experiment.toml", experiment.with_absolute_paths().to_toml().encode())
+            run.experiment = experiment
+            run.info = replace(run.info, status="running", finished=None)
+            run._write_info()
+            run._begin_writing(tensorboard)
         return run, checkpoint
 
     def _check_same(self, experiment: Experiment, target: str, agent: AgentConfiguration | None) -> None:
@@ -280,7 +299,29 @@ class RunFolder:
             )
 
     def resume_from(self) -> Checkpoint:
-        """Cut progress, telemetry and record back to the newest whole checkpoint and return it.
+        """Cut progress, telemetry and record back to the newest whole checkpoint and return it."""
+        checkpoint = self._newest_checkpoint()
+        self._cut_back(checkpoint.episode)
+        return checkpoint
+
+    @contextmanager
+    def _taken(self) -> Iterator[None]:
+        """Keep other processes from writing the run, until it is closed or what is done here fails."""
+        try:
+            self._lock = FolderLock(self.path, take_over=True)
+        except FolderBusyError:
+            raise ConfigurationError(
+                f"another process writes the run {self.path}; wait for it, or end it with Ctrl-C. "
+                f"`nrl-edge monitor {self.path}` watches it"
+            ) from None
+        try:
+            yield
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _newest_checkpoint(self) -> Checkpoint:
+        """The newest whole checkpoint that can be gone on from.
 
         A damaged checkpoint, or one that is ahead of progress or record, is passed over; where none is left the run
         starts from its beginning (episode 0, no snapshot).
@@ -302,7 +343,6 @@ class RunFolder:
                         continue
                 except (OSError, ConfigurationError):
                     continue
-            self._cut_back(episode)
             return Checkpoint(episode, snapshot)
         raise AssertionError("the beginning of a run is always there to go on from")
 
@@ -523,6 +563,13 @@ class RunFolder:
             self._close("stopped")
 
     def _close(self, status: RunStatus) -> None:
+        try:
+            self._close_files(status)
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    def _close_files(self, status: RunStatus) -> None:
         self._writable = False
         failure: RunError | None = None
         try:

@@ -8,20 +8,15 @@ summary.csv, *.svg                        statistics and plots
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from nrl_edge.errors import ConfigurationError
 from nrl_edge.runs.files import write_atomically
+from nrl_edge.runs.lock import FolderBusyError, FolderLock
 from nrl_edge.study.cells import CellResult
 from nrl_edge.study.definition import Study, Variant
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing keeps two studies from sharing a folder there
-    fcntl = None  # type: ignore[assignment]
 
 STUDY_FILE = "study.toml"
 CELLS = "cells"
@@ -40,7 +35,7 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: int | None = None
+        self._lock: FolderLock | None = None
 
     @classmethod
     def open(cls, path: Path, study: Study) -> StudyFolder:
@@ -57,13 +52,9 @@ class StudyFolder:
         return folder
 
     def _take(self) -> None:
-        if fcntl is None:
-            return
-        self._lock = os.open(self.path / CELLS, os.O_RDONLY)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
+            self._lock = FolderLock(self.path / CELLS)
+        except FolderBusyError:
             raise ConfigurationError(
                 f"another nrl-edge is running a study in {self.path}; wait for it, or name another --output"
             ) from None
@@ -71,7 +62,7 @@ class StudyFolder:
     def close(self) -> None:
         """Let others write into the folder."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
     def __enter__(self) -> StudyFolder:

@@ -370,6 +370,8 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
         (("c",), "an experiment file, or --example"),
         (("c", str(folder / "experiment.toml"), "--example", "balance"), "not both"),
         (("c", "--example", "sensor-loop"), "sensor-loop is in every export"),
+        (("c", "--example", "blink-bandid"), "own are blink-bandit, balance; did you mean blink-bandit?"),
+        (("c", "--example", "juggle"), "own are blink-bandit, balance."),
         (("c", "--example", "ballance"), "did you mean balance"),
         (("c", "--example", "balance", "--name", "2nd try"), "begins with a letter"),
         (("c", "--example", "balance", "--output", str(folder / "README.md")), "is a file"),

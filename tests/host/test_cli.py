@@ -26,8 +26,8 @@ from nrl_host.link import Link
 from nrl_host.targets.desktop import DesktopTarget
 
 VERBS = (
-    *("new", "train", "generate", "build", "sim", "hil"),
-    *("replay", "report", "sweep", "boards", "ports", "doctor", "monitor", "demo"),
+    *("new", "train", "generate", "export", "key", "budget", "build", "flash", "sim", "hil"),
+    *("replay", "report", "sweep", "study", "validate", "profile", "boards", "ports", "doctor", "monitor", "demo"),
 )
 RESULT_KEYS = {
     *("target", "task", "seed", "episodes", "steps"),

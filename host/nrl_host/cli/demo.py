@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from nrl_host.cli.options import JsonOption, QuietOption, SeedOption
+from nrl_host.cli.options import JsonOption, QuietOption
 from nrl_host.cli.output import Output
 
 
@@ -22,7 +22,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the demo.")] = Path(
         "demo-run"
     ),
-    seed: SeedOption = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of agent and episodes, instead of the usual one.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
