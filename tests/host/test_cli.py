@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import json
 import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -391,6 +393,28 @@ def test_wrong_usage_is_exit_code_2_and_one_message(command: Command, experiment
     for arguments in wrong:
         command.fails(2, *arguments)
     assert not (tmp_path / "new").exists()
+
+
+def test_ctrl_c_while_the_command_is_still_being_imported_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting:
+        """Ctrl-C comes when the command's own modules are looked for."""
+
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "nrl_host.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "nrl_host.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"]["nrl-edge"] == "nrl_host.__main__:main"
+    for arguments, said in (([], ""), (["--json"], '{"error": "interrupted", "exit_code": 1}\n')):
+        monkeypatch.setattr(sys, "argv", ["nrl-edge", "boards", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module("nrl_host.__main__").main()
+        captured = capsys.readouterr()
+        assert (ended.value.code, captured.out, captured.err) == (1, said, "nrl-edge: interrupted\n")
 
 
 def test_no_arguments_show_the_help(command: Command) -> None:
