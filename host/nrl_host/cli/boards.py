@@ -17,7 +17,10 @@ from nrl_host.cli.output import Output
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge boards, or nrl-edge boards desktop")(boards)
+    app.command(
+        short_help="List the boards, and what was really run of each.",
+        epilog="Example: nrl-edge boards, or nrl-edge boards desktop",
+    )(boards)
 
 
 def boards(

@@ -18,9 +18,11 @@ from nrl_host.cli.output import Output
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command("budget", epilog="Example: nrl-edge budget experiment.toml --board uno, or without --board for all")(
-        budget_command
-    )
+    app.command(
+        "budget",
+        short_help="Say what an agent takes of a board: memory, time, noise, link.",
+        epilog="Example: nrl-edge budget experiment.toml --board uno, or without --board for all",
+    )(budget_command)
 
 
 def budget_command(

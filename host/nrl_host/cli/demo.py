@@ -15,7 +15,10 @@ from nrl_host.cli.output import Output
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge demo --output demo-run")(demo)
+    app.command(
+        short_help="Learn CartPole in generated firmware, and prove it.",
+        epilog="Example: nrl-edge demo --output demo-run",
+    )(demo)
 
 
 def demo(

@@ -18,7 +18,10 @@ _MARKS: dict[Status, str] = {"ok": "ok", "missing": "missing", "problem": "probl
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge doctor, or nrl-edge doctor --board uno --json")(doctor)
+    app.command(
+        short_help="Look at what is installed and plugged in; name what mends it.",
+        epilog="Example: nrl-edge doctor, or nrl-edge doctor --board uno --json",
+    )(doctor)
 
 
 def doctor(

@@ -27,9 +27,10 @@ PLANT = "plant"
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
     app.command(
+        short_help="Export an agent as a library that needs no host.",
         epilog="Example: nrl-edge export arduino my-agent/experiment.toml --output NrlAgent\n\n"
         "Example: nrl-edge export arduino --example blink-bandit --output NrlBlinkBandit\n\n"
-        "Example: nrl-edge export plant --board microbit --output plant"
+        "Example: nrl-edge export plant --board microbit --output plant",
     )(export)
 
 

@@ -22,7 +22,10 @@ class Toolchain(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge flash my-agent/experiment.toml --board uno --port /dev/ttyACM0")(flash)
+    app.command(
+        short_help="Flash a board, and verify that it runs the build.",
+        epilog="Example: nrl-edge flash my-agent/experiment.toml --board uno --port /dev/ttyACM0",
+    )(flash)
 
 
 def flash(

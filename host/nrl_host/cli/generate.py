@@ -15,7 +15,10 @@ from nrl_host.cli.output import Output
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge generate my-agent/experiment.toml --output my-agent/firmware")(generate)
+    app.command(
+        short_help="Generate the firmware: a PlatformIO project of plain C99.",
+        epilog="Example: nrl-edge generate my-agent/experiment.toml --output my-agent/firmware",
+    )(generate)
 
 
 def generate(

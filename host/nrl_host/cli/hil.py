@@ -28,7 +28,10 @@ from nrl_host.link.faults import parse_line_faults
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge hil experiment.toml --port socket://127.0.0.1:5555 --run runs/first")(hil)
+    app.command(
+        short_help="Run an experiment with the agent on a device, the task here.",
+        epilog="Example: nrl-edge hil experiment.toml --port socket://127.0.0.1:5555 --run runs/first",
+    )(hil)
 
 
 def hil(

@@ -14,7 +14,9 @@ from nrl_host.cli.output import Output
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge key board.key")(key)
+    app.command(
+        short_help="Make a key that lets only its holders change an agent.", epilog="Example: nrl-edge key board.key"
+    )(key)
 
 
 def key(

@@ -24,7 +24,10 @@ _LOOK_SECONDS = 0.5
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge monitor runs/first, or nrl-edge monitor runs/first --web")(monitor)
+    app.command(
+        short_help="Watch a run or a device while it learns.",
+        epilog="Example: nrl-edge monitor runs/first, or nrl-edge monitor runs/first --web",
+    )(monitor)
 
 
 def monitor(

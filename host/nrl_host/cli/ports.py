@@ -17,7 +17,10 @@ _LOOK_SECONDS = 0.5
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge ports --json, or nrl-edge ports --watch")(ports)
+    app.command(
+        short_help="List the serial ports and the boards behind them.",
+        epilog="Example: nrl-edge ports --json, or nrl-edge ports --watch",
+    )(ports)
 
 
 def ports(

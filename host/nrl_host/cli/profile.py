@@ -18,7 +18,11 @@ from nrl_host.profile import DEFAULT_EPISODES, Distribution, Profile, profile, p
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command("profile", epilog="Example: nrl-edge profile experiment.toml --target microbit")(profile_command)
+    app.command(
+        "profile",
+        short_help="Count what the firmware costs on the target, phase by phase.",
+        epilog="Example: nrl-edge profile experiment.toml --target microbit",
+    )(profile_command)
 
 
 def profile_command(

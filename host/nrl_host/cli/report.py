@@ -15,7 +15,10 @@ from nrl_host.replay import replay_on
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge report runs/first runs/float --output report.html")(report)
+    app.command(
+        short_help="Write a self-contained HTML report of runs.",
+        epilog="Example: nrl-edge report runs/first runs/float --output report.html",
+    )(report)
 
 
 def report(

@@ -30,7 +30,11 @@ from nrl_host.cli.output import Output
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command("study", epilog="Example: nrl-edge study studies/parity.toml --output results/parity")(study_command)
+    app.command(
+        "study",
+        short_help="Run a study: variants with many seeds, tables and plots.",
+        epilog="Example: nrl-edge study studies/parity.toml --output results/parity",
+    )(study_command)
 
 
 def study_command(

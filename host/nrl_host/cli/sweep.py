@@ -19,9 +19,11 @@ _MAX_SEEDS = 100_000
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command("sweep", epilog="Example: nrl-edge sweep experiment.toml --seeds 1000:1020 --arithmetic float64,int16")(
-        sweep_command
-    )
+    app.command(
+        "sweep",
+        short_help="Learn with many seeds, in float64 and fixed point: one table.",
+        epilog="Example: nrl-edge sweep experiment.toml --seeds 1000:1020 --arithmetic float64,int16",
+    )(sweep_command)
 
 
 def sweep_command(

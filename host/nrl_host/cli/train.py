@@ -14,7 +14,10 @@ from nrl_host.cli.running import solved
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(epilog="Example: nrl-edge train experiment.toml --seed 7 --run runs/float")(train)
+    app.command(
+        short_help="Train the rule in float64: what fixed point is compared with.",
+        epilog="Example: nrl-edge train experiment.toml --seed 7 --run runs/float",
+    )(train)
 
 
 def train(

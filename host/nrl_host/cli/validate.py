@@ -18,7 +18,11 @@ from nrl_host.hil import run_hil, simulate_firmware
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command("validate", epilog="Example: nrl-edge validate experiment.toml --seeds 40")(validate_command)
+    app.command(
+        "validate",
+        short_help="Say which claims an experiment may make, with a verdict each.",
+        epilog="Example: nrl-edge validate experiment.toml --seeds 40",
+    )(validate_command)
 
 
 def validate_command(
