@@ -140,7 +140,7 @@ def test_the_command_itself_lists_every_verb(command: Command) -> None:
     shown = command("--help")
     assert shown.code == 0
     assert [verb for verb in VERBS if f"  {verb} " not in shown.out] == []
-    assert "..." not in shown.out, "a line that is cut off says half of what it means"
+    assert "..." not in shown.out.partition("Commands:")[2], "a line that is cut off says half of what it means"
     assert command("--version").out.startswith("nrl-edge ")
 
 
