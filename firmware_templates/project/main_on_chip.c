@@ -75,7 +75,8 @@ static void end_episode(void *context, const nrl_agent_t *learned)
  */
 static bool awaits_reader(void)
 {
-    static bool is_waiting;
+    static bool is_waiting; /* or has waited long enough: without a reader the steps that follow find the log full, too */
+    static uint32_t was_read;
     static uint32_t since;
     const uint32_t unread = noise.position - noise.fetched;
 
@@ -83,8 +84,9 @@ static bool awaits_reader(void)
         is_waiting = false;
         return false;
     }
-    if (!is_waiting) {
+    if (!is_waiting || noise.fetched != was_read) {
         is_waiting = true;
+        was_read = noise.fetched;
         since = nrl_port_milliseconds();
     }
     return nrl_port_milliseconds() - since < NRL_ENVIRONMENT_READER_MS;

@@ -106,7 +106,7 @@ def test_a_cluster_that_loses_a_worker_half_way_loses_and_doubles_nothing(
 def test_a_cluster_that_is_lost_half_way_is_one_error_and_the_study_goes_on_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("nrl_edge.study.cells.MAX_SEEDS_PER_JOB", 2)
+    monkeypatch.setattr("nrl_edge.study.plan.MAX_SEEDS_PER_JOB", 2)
     study = small_study(seeds='"100:140"').select(only=["float64"])
     told: list[str] = []
     with ExitStack() as stack:
