@@ -380,16 +380,33 @@ static void note_stack(const avr_t *avr)
     }
 }
 
+static bool is_in_boot_loader(const avr_t *avr)
+{
+    return harness.boot_start != 0 && avr->pc >= harness.boot_start;
+}
+
 static void run(avr_t *avr)
 {
     avr_cycle_count_t next_look = 0;
     int state = cpu_Running;
 
-    while (harness.running && state != cpu_Done && state != cpu_Crashed) {
+    while (harness.running && state != cpu_Done) {
         if (harness.ready_for_byte && harness.taken < harness.filled) {
             avr_raise_irq(harness.input, harness.incoming[harness.taken++]);
         }
         state = avr_run(avr);
+        if (state == cpu_Crashed && !is_in_boot_loader(avr)) {
+            fprintf(stderr, "the firmware crashed at address 0x%05x\n", (unsigned)avr->pc);
+            return;
+        }
+        if (state == cpu_Crashed) {
+            /*
+             * Bytes that were not meant for it, as of a host that asks what the board runs, can be a page of any length to
+             * a boot loader. It writes beyond RAM then, which simavr takes for the end; a chip's watchdog starts it anew.
+             */
+            reset_from_outside(avr);
+            state = cpu_Running;
+        }
         note_stack(avr);
         if (avr->cycle >= next_look) {
             if (harness.boot_start != 0) {
@@ -398,9 +415,6 @@ static void run(avr_t *avr)
             look(0);
             next_look = avr->cycle + CYCLES_BETWEEN_LOOKS;
         }
-    }
-    if (state == cpu_Crashed) {
-        fprintf(stderr, "the firmware crashed at address 0x%05x\n", (unsigned)avr->pc);
     }
 }
 
