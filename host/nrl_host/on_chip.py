@@ -229,7 +229,8 @@ def _listen(
         episodes_to_threshold=listener.statistics.episodes_to_threshold if not listener.missed else None,
         weights_crc32=f"{status.weights_crc32:08x}",
         steps_per_second=round(listener.steps / elapsed, 1) if elapsed > 0.0 else 0.0,
-        interrupted=interrupted,
+        # A board that was done by the time it was asked has nothing left to interrupt.
+        interrupted=interrupted and status.episodes < episodes,
         agent=agent.configuration.description,
         counters=Counters(*status.counters).as_dict(),
         saturated_observations=0,

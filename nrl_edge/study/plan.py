@@ -58,7 +58,7 @@ def seeds_per_job(variant: Variant) -> int:
 class _Cost:
     """What a job may take at most, about: a step costs calls of NumPy, and arithmetic for each seed.
 
-    The figures were measured on a server's core; they are within a factor of two for all rules, tasks and arithmetics.
+    The figures were measured on a server's core; they are within a factor of two for all rules that learn.
     """
 
     steps: int

@@ -29,6 +29,7 @@ from nrl_host.cli import main
 from nrl_host.device import LinkAgent
 from nrl_host.hil import simulate_firmware
 from nrl_host.link import Link
+from nrl_host.link.messages import MESSAGES
 from nrl_host.noise_reader import NoiseReader
 from nrl_host.on_chip import listen_on_chip
 from nrl_host.replay import replay_on
@@ -141,6 +142,24 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     result.unlink()
     with pytest.raises(ConfigurationError, match="was cut off before it could be asked"):
         replay(run)
+
+
+def test_a_board_that_was_done_when_the_listener_left_is_a_finished_run(tmp_path: Path) -> None:
+    experiment = balance(tmp_path, "seeded", episodes=6)
+    configuration = resolve_agent(experiment)
+    with (
+        DesktopTarget(configuration, seed=experiment.entropy.seed, options=firmware_options(experiment)) as target,
+        Link(target.url) as link,
+    ):
+
+        def leave() -> bool:
+            until(lambda: link.request(MESSAGES["STATUS"]()).episodes == 6)
+            return True
+
+        summary = listen_on_chip(experiment, link, configuration, begin=True, stop=leave, run=tmp_path / "run")
+    assert not summary.interrupted and summary.episodes == 6
+    verdict = replay(RunFolder.open(tmp_path / "run"))
+    assert verdict.match and verdict.whole
 
 
 def begun(link: Link, experiment: Experiment) -> LinkAgent:
