@@ -144,6 +144,27 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
         replay(run)
 
 
+class QuietPort:
+    """A port on which nothing comes, and which notes how long it was to wait for that."""
+
+    def __init__(self) -> None:
+        self.timeout = 0.5
+        self.waits: list[float] = []
+
+    def read(self, size: int) -> bytes:
+        self.waits.append(self.timeout)
+        return b""
+
+
+def test_a_link_listens_no_longer_than_it_is_told() -> None:
+    with DesktopTarget(resolve_agent(parse_experiment('[task]\nid = "CartPole-v1"\n'))) as target:
+        with Link(target.url) as link:
+            port, link._port = link._port, QuietPort()
+            link.listen(0.01)
+            quiet, link._port = link._port, port
+    assert quiet.waits and max(quiet.waits) <= 0.01 and quiet.timeout == 0.5
+
+
 def test_a_board_that_was_done_when_the_listener_left_is_a_finished_run(tmp_path: Path) -> None:
     experiment = balance(tmp_path, "seeded", episodes=6)
     configuration = resolve_agent(experiment)
