@@ -157,11 +157,11 @@ class QuietPort:
 
 
 def test_a_link_listens_no_longer_than_it_is_told() -> None:
-    with DesktopTarget(resolve_agent(parse_experiment('[task]\nid = "CartPole-v1"\n'))) as target:
-        with Link(target.url) as link:
-            port, link._port = link._port, QuietPort()
-            link.listen(0.01)
-            quiet, link._port = link._port, port
+    configuration = resolve_agent(parse_experiment('[task]\nid = "CartPole-v1"\n'))
+    with DesktopTarget(configuration) as target, Link(target.url) as link:
+        port, link._port = link._port, QuietPort()
+        link.listen(0.01)
+        quiet, link._port = link._port, port
     assert quiet.waits and max(quiet.waits) <= 0.01 and quiet.timeout == 0.5
 
 
